@@ -1,0 +1,263 @@
+"""The frozen values that travel from room to room. NumPy only.
+
+A frame's way: Frame → Vision (candidates, crops) → tracks → probabilities → Reading → picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+"""uint8, H×W (grey) or H×W×3 (BGR)."""
+
+Floats = npt.NDArray[np.float32]
+
+CROP_SIZE = 28
+"""Side of a crop, pixels: MNIST's."""
+
+NOT_A_DIGIT = 10
+"""Index of the eleventh output."""
+
+CLASSES = 11
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a source.
+
+    `image` is uint8 BGR H×W×3 and never written to after capture. `seq` grows by at least 1 from
+    frame to frame and shows drops. `time` is seconds: the monotonic clock at the moment of capture
+    for cameras, streams and the demo, the presentation time for files.
+    """
+
+    image: Image
+    seq: int
+    time: float
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """An upright rectangle in whole pixels of the frame; `x`, `y` is the top left corner."""
+
+    x: int
+    y: int
+    w: int
+    h: int
+
+    @property
+    def right(self) -> int:
+        return self.x + self.w
+
+    @property
+    def bottom(self) -> int:
+        return self.y + self.h
+
+    @property
+    def area(self) -> int:
+        return self.w * self.h
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        return self.x + self.w / 2, self.y + self.h / 2
+
+    def iou(self, other: Box) -> float:
+        """Intersection over union, 0…1."""
+        w = min(self.right, other.right) - max(self.x, other.x)
+        h = min(self.bottom, other.bottom) - max(self.y, other.y)
+        if w <= 0 or h <= 0:
+            return 0.0
+        shared = w * h
+        return shared / (self.area + other.area - shared)
+
+    def as_list(self) -> list[int]:
+        return [self.x, self.y, self.w, self.h]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A region of ink that may be one digit.
+
+    `pieces` are the ids (within one Vision) of the pieces of ink that it is made of. Candidates that
+    share a piece compete: at most one of them is read. `primary` marks the reading to expect before
+    the network has spoken (a whole connected blob); the others are its halves and its unions with
+    neighbours.
+    """
+
+    box: Box
+    pieces: frozenset[int]
+    primary: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The pictures between the steps, all uint8 grey at the working resolution."""
+
+    grey: Image
+    blur: Image
+    edges: Image
+    dilated: Image
+    ink: Image
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What the network says of one crop: 11 probabilities that sum to 1."""
+
+    probabilities: Floats
+
+    @property
+    def label(self) -> int:
+        """0…9, or NOT_A_DIGIT."""
+        return int(self.probabilities.argmax())
+
+    @property
+    def digit(self) -> int | None:
+        return None if self.label == NOT_A_DIGIT else self.label
+
+    @property
+    def confidence(self) -> float:
+        return float(self.probabilities.max())
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A candidate followed from frame to frame. `candidate` indexes this frame's candidates."""
+
+    id: int
+    box: Box
+    candidate: int
+    age: int
+    moving: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Digit:
+    """A box that is read as a digit."""
+
+    box: Box
+    digit: int
+    confidence: float
+    track: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "box": self.box.as_list(),
+            "digit": self.digit,
+            "confidence": round(self.confidence, 4),
+            "track": self.track,
+        }
+
+
+Origin = Literal["frame", "air"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All that was read of one frame: the line of `read --json` and of readings.jsonl.
+
+    `digits` stand in reading order. `pending` (asked, not answered yet) and `rejected` boxes are
+    drawn without a digit and are no part of the JSON.
+    """
+
+    source: str
+    frame: int
+    time: float
+    width: int
+    height: int
+    digits: tuple[Digit, ...] = ()
+    lines: tuple[str, ...] = ()
+    pending: tuple[Box, ...] = ()
+    rejected: tuple[Box, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "source": self.source,
+            "frame": self.frame,
+            "time": round(self.time, 4),
+            "width": self.width,
+            "height": self.height,
+            "digits": [d.as_json() for d in self.digits],
+            "lines": list(self.lines),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """A size and rate of a source; 0 where unknown or not asked for."""
+
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+
+    def __str__(self) -> str:
+        size = f"{self.width}×{self.height}" if self.width else "any size"
+        return f"{size} at {self.fps:g}/s" if self.fps else size
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What a source was asked for, what it says it gives, and what was measured."""
+
+    name: str
+    kind: Literal["camera", "stream", "video", "pictures", "demo"]
+    requested: Mode = field(default_factory=Mode)
+    reported: Mode = field(default_factory=Mode)
+    measured: Mode = field(default_factory=Mode)
+
+    def as_json(self) -> dict[str, Any]:
+        modes = {"requested": self.requested, "reported": self.reported, "measured": self.measured}
+        return {"name": self.name, "kind": self.kind} | {
+            key: {"width": m.width, "height": m.height, "fps": round(m.fps, 2)}
+            for key, m in modes.items()
+        }
+
+
+VIEWS = ("result", "grey", "blur", "edges", "dilated", "ink", "grid")
+"""The stage views, in the order of the key v."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the overlay writes beside the picture."""
+
+    source: str = ""
+    width: int = 0
+    height: int = 0
+    fps: float = 0.0
+    latency_ms: float = 0.0
+    vision_ms: float = 0.0
+    batch: int = 0
+    inference_ms: float = 0.0
+    dropped: int = 0
+    profile: str = "paper"
+    model: str = ""
+    view: str = "result"
+    frozen: bool = False
+    help: bool = False
+    recording_s: float | None = None
+    message: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSummary:
+    """What a closed (or running) recording holds."""
+
+    path: str
+    frames: int
+    seconds: float
+    dropped: int
+
+    def as_json(self) -> Mapping[str, Any]:
+        return {
+            "path": self.path,
+            "frames": self.frames,
+            "seconds": round(self.seconds, 3),
+            "dropped": self.dropped,
+        }
