@@ -1,0 +1,415 @@
+"""Trains a network, calibrates it, exports it for LiteRT and writes its card.
+
+A run is reproducible from its seed: every batch draws from a generator of its own, TensorFlow's
+operations are deterministic, and the data are named by their checksums in the card.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from live_digits.errors import ModelError
+from live_digits.training import data, models
+from live_digits.training.augment import augment
+from live_digits.types import CLASSES, NOT_A_DIGIT, Floats, Image
+
+Probabilities = Callable[[Image], Floats]
+
+HOLD_OUT = 0.08
+"""Share of each training set kept from training, for calibration and the curve."""
+_BATCH = 256
+_TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(3.0), 93))
+_ACCEPT = 0.6
+"""Confidence at which the live path accepts a digit by default; for the false-accept rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How long and how hard a network trains. Counts are crops."""
+
+    epochs: int
+    rate: float
+    not_digits: int
+    drawn: int
+    smoothing: float
+    decay: float
+    pages: int = 0
+
+
+RECIPES: Mapping[str, Recipe] = {
+    "dense": Recipe(
+        epochs=20, rate=2e-3, not_digits=25_000, drawn=5_000, smoothing=0.0, decay=1e-4
+    ),
+    "cnn": Recipe(
+        epochs=24, rate=3e-3, not_digits=30_000, drawn=12_000, smoothing=0.02, decay=5e-3
+    ),
+}
+_QUICK = 2_000
+"""Digits, of each set at most, of a quick run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run stands: shown by the command line."""
+
+    stage: str
+    done: int
+    total: int
+    accuracy: float = float("nan")
+    loss: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A finished run: the model's folder, its card, and the curve a row an epoch."""
+
+    path: Path
+    card: Mapping[str, Any]
+    curve: tuple[Mapping[str, float], ...] = field(default=())
+
+
+def _silent(_: Progress) -> None:
+    """The progress of a run that nobody watches."""
+
+
+def _temperature(logits: Floats, labels: Image) -> float:
+    """The temperature of the least negative log likelihood."""
+    rows = np.arange(len(labels))
+
+    def loss(t: float) -> float:
+        z = logits.astype(np.float64) / t
+        z -= z.max(axis=1, keepdims=True)
+        return float(np.mean(np.log(np.exp(z).sum(axis=1)) - z[rows, labels]))
+
+    return float(min(_TEMPERATURES, key=loss))
+
+
+def _batches(keras: Any, pool: data.Pool, recipe: Recipe, seed: int) -> Any:
+    """Keras's view of the pool: shuffled, changed at random, the same for the same seed."""
+
+    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(workers=2, use_multiprocessing=False, max_queue_size=16)
+            self.epoch = 0
+            self.shuffle()
+
+        def shuffle(self) -> None:
+            self.order = np.random.default_rng((seed, self.epoch)).permutation(len(pool))
+
+        def __len__(self) -> int:
+            return max(1, len(pool) // _BATCH)
+
+        def __getitem__(self, index: int) -> tuple[Floats, Floats]:
+            rows = self.order[index * _BATCH : (index + 1) * _BATCH]
+            rng = np.random.default_rng((seed, self.epoch, index))
+            x = augment(pool.crops[rows], rng)
+            y: Floats = np.full((len(rows), CLASSES), recipe.smoothing / CLASSES, np.float32)
+            y[np.arange(len(rows)), pool.labels[rows]] += 1 - recipe.smoothing
+            return x, y
+
+        def on_epoch_end(self) -> None:
+            self.epoch += 1
+            self.shuffle()
+
+    return Batches()
+
+
+def _watch(keras: Any, steps: int, epochs: int, progress: Callable[[Progress], None]) -> Any:
+    """Hands Keras's numbers to `progress`."""
+
+    class Watch(keras.callbacks.Callback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.past = 0
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.past = epoch * steps
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            logs = logs or {}
+            progress(
+                Progress(
+                    "training",
+                    self.past + batch + 1,
+                    steps * epochs,
+                    float(logs.get("accuracy", float("nan"))),
+                    float(logs.get("loss", float("nan"))),
+                )
+            )
+
+    return Watch()
+
+
+def _fit(
+    name: str, train: data.Pool, held: data.Pool, recipe: Recipe, seed: int,
+    progress: Callable[[Progress], None],
+) -> tuple[Any, list[dict[str, float]]]:  # fmt: skip
+    """Trains a fresh network that gives logits; its weights are the averaged ones at the end."""
+    keras = models.keras_module()
+    batches = _batches(keras, train, recipe, seed)
+    steps = len(batches)
+    network = models.build(name)
+    total = steps * recipe.epochs
+    warm = min(total // 10, 2 * steps)
+    rate = keras.optimizers.schedules.CosineDecay(
+        recipe.rate / 20, max(1, total - warm), alpha=0.01,
+        warmup_target=recipe.rate, warmup_steps=max(1, warm),
+    )  # fmt: skip
+    network.compile(
+        keras.optimizers.AdamW(
+            rate, weight_decay=recipe.decay, use_ema=True, ema_momentum=min(0.998, 1 - 5 / total)
+        ),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+    )
+    one_hot = np.eye(CLASSES, dtype=np.float32)[held.labels]
+    history = network.fit(
+        batches,
+        epochs=recipe.epochs,
+        validation_data=(held.crops.astype(np.float32) / 255, one_hot),
+        validation_batch_size=1024,
+        verbose=0,
+        callbacks=[_watch(keras, steps, recipe.epochs, progress)],
+    )
+    _settle(network, batches)
+    curve = [
+        {key: round(float(values[i]), 5) for key, values in history.history.items()}
+        for i in range(recipe.epochs)
+    ]
+    return network, curve
+
+
+def _settle(network: Any, batches: Any) -> None:
+    """Batch normalisation's means belong to the weights before averaging: measure them anew."""
+    if any("batch_normalization" in layer.name for layer in network.layers):
+        for i in range(min(len(batches), 120)):
+            network(batches[i][0], training=True)
+
+
+def _logits(network: Any, crops: Image) -> Floats:
+    out = network.predict(crops.astype(np.float32) / 255, batch_size=1024, verbose=0)
+    return np.asarray(out, np.float32)
+
+
+def export(network: Any, path: Path) -> None:
+    """Writes the Keras model as LiteRT: float32 [N, 28, 28] → [N, 11], N free."""
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as scratch:
+        network.export(scratch, verbose=False)
+        converter = tf.lite.TFLiteConverter.from_saved_model(scratch)
+        content = converter.convert()
+    path.write_bytes(content)
+
+
+def _metrics(
+    classify: Probabilities, held: data.Pool, tests: list[data.DigitSet]
+) -> dict[str, Any]:
+    """Figures of the exported model: test sets, held-out crops by source, false accepts."""
+    result: dict[str, Any] = {"test_accuracy": {}, "held_out_accuracy": {}}
+    for s in tests:
+        p = classify(s.crops)
+        result["test_accuracy"][s.name] = _share(p.argmax(axis=1) == s.labels)
+    for name in held.sources:
+        crops, labels = held.of(name)
+        p = classify(crops)
+        if name.startswith("not a digit"):
+            accepted = (p.argmax(axis=1) != NOT_A_DIGIT) & (p.max(axis=1) >= _ACCEPT)
+            result.setdefault("false_accepts", {})[name] = _share(accepted)
+        else:
+            result["held_out_accuracy"][name] = _share(p.argmax(axis=1) == labels)
+    p = classify(held.crops)
+    result["held_out_calibration_error"] = round(calibration_error(p, held.labels), 5)
+    return result
+
+
+def _share(mask: Any) -> float:
+    return round(float(np.mean(mask)), 5)
+
+
+def calibration_error(probabilities: Floats, labels: Image, bins: int = 15) -> float:
+    """Expected calibration error: mean |confidence − accuracy| over bins of confidence, 0…1."""
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == labels
+    where = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = [
+        abs(float(confidence[where == b].mean()) - float(right[where == b].mean()))
+        * float(np.mean(where == b))
+        for b in range(bins)
+        if (where == b).any()
+    ]
+    return float(sum(gaps))
+
+
+def _few(sets: list[data.DigitSet], most: int) -> list[data.DigitSet]:
+    return [
+        data.DigitSet(s.name, s.crops[:most], s.labels[:most], s.licence, s.sha256) for s in sets
+    ]
+
+
+def _versions() -> dict[str, str]:
+    import cv2
+    import keras
+    import tensorflow as tf
+
+    return {
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "numpy": np.__version__,
+        "opencv": cv2.__version__,
+    }
+
+
+def _prepare(seed: int) -> None:
+    keras = models.keras_module()
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)
+    tf.config.experimental.enable_op_determinism()
+
+
+def train(
+    name: str,
+    out: Path,
+    mnist: Path | None = None,
+    data_folder: Path | None = None,
+    seed: int = 1,
+    epochs: int | None = None,
+    quick: bool = False,
+    progress: Callable[[Progress], None] = _silent,
+    say: data.Say | None = None,
+    pages: int | None = None,
+) -> Trained:
+    """Trains `name` ("dense" or "cnn") and writes `out`/`name`/{model.tflite, model.keras,
+    card.yaml, curve.png}.
+
+    `mnist`: a local mnist.npz, or None for Keras's own copy. `data_folder`: a folder with the extra
+    sets; each that is absent is said in one line and left out. `pages`: rendered pages whose crops
+    join the training (None: the recipe's). `quick`: some thousand crops and, unless `epochs` is
+    given, one epoch. Raises DataError, ModelError, MissingExtraError; OSError if `out` cannot be
+    written.
+    """
+    if name not in RECIPES:
+        raise ModelError(f"no architecture {name!r}; there are {', '.join(RECIPES)}")
+    _prepare(seed)
+    recipe = _recipe(name, epochs, quick, pages)
+    progress(Progress("loading", 0, 1))
+    sets = [data.mnist(mnist), *data.extras(data_folder, "train", say)]
+    tests = [data.mnist(mnist, "test"), *data.extras(data_folder, "test")]
+    if quick:
+        sets, tests = _few(sets, _QUICK), _few(tests, _QUICK)
+    train_sets, held_sets = data.split(sets, HOLD_OUT, seed)
+    progress(Progress("drawing", 0, 1))
+    rng = np.random.default_rng((seed, 1))
+    pool = data.assemble(train_sets, recipe.not_digits, recipe.drawn, rng)
+    few = max(50, recipe.not_digits // 10)
+    held = data.assemble(held_sets, few, few // 2, np.random.default_rng((seed, 2)))
+    network, curve = _fit(name, pool, held, recipe, seed, progress)
+    progress(Progress("writing", 0, 1))
+    temperature = _calibrate(network, held, seed)
+    folder = out / name
+    _write(folder, models.finished(network, temperature))
+    card = _card(folder, name, network, recipe, seed, temperature, sets, pool, held, tests)
+    (folder / "card.yaml").write_text(
+        yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8"
+    )
+    _draw_curve(curve, folder / "curve.png")
+    return Trained(folder, card, tuple(curve))
+
+
+def _recipe(name: str, epochs: int | None, quick: bool, pages: int | None) -> Recipe:
+    """The network's recipe with what the caller asks for."""
+    r = RECIPES[name]
+    few = _QUICK // 4
+    return Recipe(
+        epochs=epochs or (1 if quick else r.epochs),
+        rate=r.rate,
+        not_digits=few if quick else r.not_digits,
+        drawn=few if quick else r.drawn,
+        smoothing=r.smoothing,
+        decay=r.decay,
+        pages=(0 if quick else r.pages) if pages is None else pages,
+    )
+
+
+def _calibrate(network: Any, held: data.Pool, seed: int) -> float:
+    """The temperature on the held-out crops, half of them as they are, half changed at random:
+    live crops are harder than MNIST's."""
+    changed = augment(held.crops, np.random.default_rng((seed, 3)))
+    half = np.concatenate([held.crops, (changed * 255).astype(np.uint8)])
+    return _temperature(_logits(network, half), np.concatenate([held.labels, held.labels]))
+
+
+def _write(folder: Path, network: Any) -> None:
+    """Both files, each complete or not there at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        network.save(Path(scratch) / "model.keras")
+        export(network, Path(scratch) / "model.tflite")
+        for file in ("model.keras", "model.tflite"):
+            os.replace(Path(scratch) / file, folder / file)
+
+
+def _card(
+    folder: Path, name: str, network: Any, recipe: Recipe, seed: int, temperature: float,
+    sets: list[data.DigitSet], pool: data.Pool, held: data.Pool, tests: list[data.DigitSet],
+) -> dict[str, Any]:  # fmt: skip
+    """What a user must know of the model, and what the loader checks."""
+    from live_digits.classifier import LiteRTClassifier
+
+    classifier = LiteRTClassifier(folder / "model.tflite", name=name, threads=2)
+    counts = {n: int(np.sum(pool.source == i)) for i, n in enumerate(pool.sources)}
+    return {
+        "name": name,
+        "architecture": models.DESCRIPTIONS[name],
+        "parameters": int(network.count_params()),
+        "input": "float32 [N, 28, 28], 0 to 1, white ink on black, normalised as MNIST",
+        "output": "float32 [N, 11], probabilities of 0 to 9 and 'not a digit'",
+        "temperature": round(temperature, 4),
+        "licence": "the project's own; trained on the data below, whose licences stand beside them",
+        "data": {s.name: {"sha256": s.sha256, "licence": s.licence} for s in sets},
+        "crops": counts,
+        "seed": seed,
+        "recipe": {key: getattr(recipe, key) for key in Recipe.__slots__},
+        "metrics": _metrics(classifier.classify, held, tests),
+        "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
+        "versions": _versions(),
+        "sha256": {f: data.sha256(folder / f) for f in ("model.tflite", "model.keras")},
+    }
+
+
+def _draw_curve(curve: list[dict[str, float]], path: Path) -> None:
+    """Loss and accuracy over the epochs."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    FigureCanvasAgg(figure)
+    epochs = range(1, len(curve) + 1)
+    for axes, key, title in zip(
+        figure.subplots(1, 2), ("loss", "accuracy"), ("Loss", "Error"), strict=True
+    ):
+        for prefix, label, colour in (
+            ("", "training, changed crops", "#8a8f98"),
+            ("val_", "held out", "#1f6feb"),
+        ):
+            values = [
+                row[prefix + key] if key == "loss" else 1 - row[prefix + key] for row in curve
+            ]
+            axes.plot(epochs, values, label=label, color=colour, marker="o", markersize=3)
+        axes.set(title=title, xlabel="epoch", yscale="log")
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.axes[0].legend(frameon=False)
+    figure.savefig(path, dpi=110)
