@@ -11,7 +11,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from live_digits.pipeline import normalise
+from live_digits.crops import normalise
 from live_digits.training import strokes
 from live_digits.types import CROP_SIZE, Image
 

@@ -1,0 +1,222 @@
+"""A frame → the pictures of each stage, boxes that may be digits, and their crops. Pure functions.
+
+Both profiles go the study's way: grey → blur → Canny → dilate → contours. `classic` is that study
+to the pixel. `paper` works at one resolution whatever the camera's, on an evenly lit picture, and
+takes its boxes from the ink inside the contours: parts that may belong together and blobs that may
+be several digits become competing candidates, and the network's answers decide between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from live_digits import ink as inks
+from live_digits.config import PipelineSettings
+from live_digits.crops import normalise
+from live_digits.segment import Blob, propose
+from live_digits.types import CROP_SIZE, Box, Candidate, Image, Stages
+
+Labels = npt.NDArray[np.int32]
+
+WORKING_SIDE = 1024
+"""Longest side of the working picture of `paper`, pixels; smaller frames stay as they are."""
+_POLYGON = 3.0
+"""Precision of approxPolyDP, pixels."""
+_WEAK, _STRONG = 60, 92
+"""Darkness from which a pixel may be ink, and the mean from which a piece is (of ink.INK)."""
+_OWN = 0.5
+"""A piece's pixels are ink from this share of the piece's own mean darkness."""
+_SPECK = 12
+"""Pieces of fewer pixels are grain."""
+MOST_PIECES = 700
+"""Pieces beyond this, smallest first, are not looked at: noise must not cost time."""
+_SOFT_RIM = np.ones((3, 3), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Vision:
+    """What `find` saw. `scale` is working pixels per frame pixel; `boxes` are the candidates' in
+    working pixels; `labels` holds each working pixel's piece (0 none), int32 H×W."""
+
+    candidates: tuple[Candidate, ...]
+    stages: Stages
+    scale: float
+    boxes: tuple[Box, ...]
+    labels: Labels
+    profile: str
+
+
+def find(image: Image, settings: PipelineSettings) -> Vision:
+    """uint8 BGR H×W×3 (or grey H×W), at least 1×1 → all that may be a digit in it."""
+    if settings.profile == "classic":
+        return _find_classic(image, settings)
+    return _find_paper(image, settings)
+
+
+def crops(vision: Vision, indices: Sequence[int] | None = None) -> Image:
+    """The crops of the candidates named (all by default): uint8 N×28×28, white ink on black."""
+    chosen = range(len(vision.boxes)) if indices is None else indices
+    out = np.zeros((len(chosen), CROP_SIZE, CROP_SIZE), np.uint8)
+    for row, i in enumerate(chosen):
+        out[row] = _classic_crop(vision, i) if vision.profile == "classic" else _crop(vision, i)
+    return out
+
+
+def grey_of(image: Image) -> Image:
+    """uint8 grey of a BGR or grey picture."""
+    return np.asarray(
+        cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image, np.uint8
+    )
+
+
+def blurred(grey: Image, settings: PipelineSettings) -> Image:
+    """Gaussian blur; an even kernel, which OpenCV refuses, becomes the next odd one."""
+    size = settings.blur | 1
+    return np.asarray(cv2.GaussianBlur(grey, (size, size), 0), np.uint8)
+
+
+def edges_of(blur: Image, settings: PipelineSettings) -> Image:
+    """Canny's edges, uint8 0 or 255; an aperture outside 3, 5, 7 becomes the nearest of them."""
+    aperture = min((3, 5, 7), key=lambda a: abs(a - settings.canny_aperture))
+    low = settings.canny_low
+    return np.asarray(
+        cv2.Canny(blur, low, low * settings.canny_ratio, apertureSize=aperture), np.uint8
+    )
+
+
+def dilated_of(edges: Image, settings: PipelineSettings) -> Image:
+    """The edges dilated by a full square."""
+    kernel = np.ones((settings.dilate_kernel, settings.dilate_kernel), np.uint8)
+    return np.asarray(cv2.dilate(edges, kernel, iterations=settings.dilate_iterations), np.uint8)
+
+
+def contour_boxes(dilated: Image) -> tuple[Box, ...]:
+    """Bounding boxes of the outer contours, in OpenCV's order."""
+    contours, _ = cv2.findContours(dilated, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    boxes = (cv2.boundingRect(cv2.approxPolyDP(c, _POLYGON, True)) for c in contours)
+    return tuple(Box(*(int(v) for v in box)) for box in boxes)
+
+
+def _find_classic(image: Image, settings: PipelineSettings) -> Vision:
+    grey = grey_of(image)
+    blur = blurred(grey, settings)
+    edges = edges_of(blur, settings)
+    dilated = dilated_of(edges, settings)
+    mode = cv2.THRESH_BINARY_INV | (0 if settings.threshold else cv2.THRESH_OTSU)
+    ink = np.asarray(cv2.threshold(grey, settings.threshold, 255, mode)[1], np.uint8)
+    boxes = contour_boxes(dilated)
+    candidates = tuple(
+        Candidate(box, frozenset((i,)), ink=box.area) for i, box in enumerate(boxes)
+    )
+    nothing = np.zeros((0, 0), np.int32)
+    stages = Stages(grey, blur, edges, dilated, ink)
+    return Vision(candidates, stages, 1.0, boxes, nothing, "classic")
+
+
+def _classic_crop(vision: Vision, index: int) -> Image:
+    box = vision.boxes[index]
+    part = vision.stages.ink[box.y : box.bottom, box.x : box.right]
+    size = (CROP_SIZE, CROP_SIZE)
+    return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def working(image: Image) -> tuple[Image, float]:
+    """The grey picture at the working resolution, and working pixels per frame pixel."""
+    h, w = image.shape[:2]
+    scale = min(1.0, WORKING_SIDE / max(h, w))
+    if scale < 1:
+        size = max(1, round(w * scale)), max(1, round(h * scale))
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return grey_of(image), scale
+
+
+def _find_paper(image: Image, settings: PipelineSettings) -> Vision:
+    grey, scale = working(image)
+    if inks.light_on_dark(grey):
+        grey = np.asarray(cv2.bitwise_not(grey), np.uint8)
+    dark = inks.darkness(grey)
+    even = np.asarray(cv2.bitwise_not(dark), np.uint8)
+    blur = blurred(even, settings)
+    edges = edges_of(blur, settings)
+    dilated = dilated_of(edges, settings)
+    mask = _ink_mask(dark, dilated, settings.threshold)
+    blobs, labels = _blobs(mask)
+    proposals = propose(blobs, labels, grey.shape)
+    rim = cv2.dilate(np.where(labels > 0, 255, 0).astype(np.uint8), _SOFT_RIM)
+    stages = Stages(even, blur, edges, dilated, np.asarray(cv2.bitwise_and(dark, rim), np.uint8))
+    height, width = image.shape[:2]
+    candidates = tuple(
+        Candidate(_to_frame(p.box, scale, width, height), p.pieces, p.primary, p.ink)
+        for p in proposals
+    )
+    return Vision(candidates, stages, scale, tuple(p.box for p in proposals), labels, "paper")
+
+
+def _ink_mask(dark: Image, dilated: Image, threshold: int) -> Image:
+    """Binary ink inside the contours: by the slider, or each piece by its own darkness."""
+    contours, _ = cv2.findContours(dilated, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    inside = np.zeros_like(dark)
+    cv2.drawContours(inside, contours, -1, 255, cv2.FILLED)
+    if threshold:
+        fixed = cv2.threshold(dark, 255 - threshold, 255, cv2.THRESH_BINARY)[1]
+        return np.asarray(cv2.bitwise_and(fixed, inside), np.uint8)
+    weak = cv2.threshold(dark, _WEAK, 255, cv2.THRESH_BINARY)[1]
+    weak = np.asarray(cv2.bitwise_and(weak, inside), np.uint8)
+    lines = inks.rulings(weak)
+    if lines.any():
+        weak = inks.without_rulings(weak, lines)
+    _, labels = cv2.connectedComponents(weak, connectivity=8)
+    where = np.flatnonzero(weak)
+    owner = labels.ravel()[where]
+    value = dark.ravel()[where]
+    count = np.maximum(np.bincount(owner), 1)
+    mean = np.bincount(owner, value) / count
+    own = np.where(mean >= _STRONG, np.maximum(_WEAK, mean * _OWN), 256.0)
+    mask = np.zeros_like(dark)
+    mask.ravel()[where[value > own[owner]]] = 255
+    return mask
+
+
+def _blobs(mask: Image) -> tuple[list[Blob], Labels]:
+    """Connected pieces of ink, grain left out, at most `MOST_PIECES`; their pixels' labels."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    area = stats[:, cv2.CC_STAT_AREA]
+    keep = np.flatnonzero(area >= _SPECK)
+    keep = keep[keep > 0]
+    if len(keep) > MOST_PIECES:
+        keep = np.sort(keep[np.argsort(area[keep])[-MOST_PIECES:]])
+    new = np.zeros(count, np.int32)
+    new[keep] = np.arange(1, len(keep) + 1)
+    blobs = [
+        Blob(int(new[i]), Box(*(int(v) for v in stats[i, :4])), int(area[i])) for i in keep
+    ]
+    return blobs, new[labels]
+
+
+def _to_frame(box: Box, scale: float, width: int, height: int) -> Box:
+    """A working box in whole frame pixels, inside the frame."""
+    if scale == 1:
+        return box
+    x0, y0 = int(box.x / scale), int(box.y / scale)
+    x1 = min(width, max(x0 + 1, round(box.right / scale)))
+    y1 = min(height, max(y0 + 1, round(box.bottom / scale)))
+    return Box(x0, y0, x1 - x0, y1 - y0)
+
+
+def _crop(vision: Vision, index: int) -> Image:
+    """The candidate's own ink, soft rims included, without its neighbours'."""
+    box = vision.boxes[index]
+    h, w = vision.labels.shape
+    y0, y1 = max(0, box.y - 1), min(h, box.bottom + 1)
+    x0, x1 = max(0, box.x - 1), min(w, box.right + 1)
+    labels = vision.labels[y0:y1, x0:x1]
+    pieces = vision.candidates[index].pieces
+    own = np.isin(labels, tuple(pieces)) if len(pieces) > 1 else labels == next(iter(pieces))
+    rim = cv2.dilate(own.astype(np.uint8), _SOFT_RIM)
+    rim[(labels > 0) & ~own] = 0
+    return normalise(vision.stages.ink[y0:y1, x0:x1] * rim)

@@ -1,0 +1,232 @@
+"""Pieces of ink → boxes that may be one digit.
+
+A digit may be several pieces (a 5 and its bar, a broken 0) and a piece several digits (7 and 3 that
+touch). So a piece is cut where its ink is thinnest, neighbours are joined where a hand might have
+meant one stroke, and all of it competes: over-segmentation and recognition, as in R. Casey and
+E. Lecolinet, "A survey of methods and strategies in character segmentation", 1996. The number of
+proposals is bounded whatever the picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from live_digits.types import Box
+
+Labels = npt.NDArray[np.int32]
+
+MOST_PROPOSALS = 800
+"""Proposals beyond this, those with the least ink first, are left out."""
+_LEAST_HEIGHT = 9
+"""A digit's least height in working pixels."""
+_FLAT = 2.6
+"""Wider than this times its height is a dash or a ruling, not a digit."""
+_WIDE = 0.82
+"""Blobs wider than this times their height may be several digits."""
+_MOST_CUTS = 5
+_CUT_STEP = 0.45
+"""A digit is at least about this wide, as a share of the blob's height: one cut for each."""
+_CUT_MARGIN = 0.2
+"""No cut is nearer to the blob's side, or to another cut, than this share of its height."""
+_SLANTS = (-0.35, 0.0, 0.25)
+"""Cuts lean by these (dx per dy); the lean that crosses the least ink is taken."""
+_PART = 0.55
+"""A piece lower than this share of its neighbour may be a part of it."""
+_NEAR = 0.3
+"""Parts lie no farther off than this share of the larger one's height."""
+_HALVES_NEAR = 0.16
+"""Two pieces of about one height may be halves of a digit when this near."""
+_HALVES_WIDE = 1.05
+"""... and no wider together than this times their height."""
+_MOST_JOINED = 4
+_EDGE_SPAN = 0.45
+"""A piece at the frame's edge that spans this share of the frame is desk, shadow or page edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blob:
+    """A connected piece of ink: its id in the labels, box and pixels, in working pixels."""
+
+    id: int
+    box: Box
+    ink: int
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A box that may be a digit, in working pixels; see types.Candidate."""
+
+    box: Box
+    pieces: frozenset[int]
+    primary: bool
+    ink: int
+
+
+def union(boxes: Iterable[Box]) -> Box:
+    """The smallest box around all of `boxes` (one at least)."""
+    every = list(boxes)
+    x, y = min(b.x for b in every), min(b.y for b in every)
+    return Box(x, y, max(b.right for b in every) - x, max(b.bottom for b in every) - y)
+
+
+def propose(
+    blobs: Sequence[Blob], labels: Labels, shape: tuple[int, ...]
+) -> tuple[Proposal, ...]:
+    """All proposals for the blobs of a picture of `shape`. Cuts write new piece ids to `labels`."""
+    blobs = [b for b in blobs if not _is_border(b.box, shape)]
+    found: dict[frozenset[int], Proposal] = {}
+    parts_of: dict[int, tuple[Blob, ...]] = {}
+    fresh = int(labels.max(initial=0)) + 1
+    for blob in blobs:
+        parts = _cut(blob, labels, fresh) if _may_be_several(blob.box) else (blob,)
+        fresh += len(parts) if len(parts) > 1 else 0
+        parts_of[blob.id] = parts
+        for start in range(len(parts)):
+            for stop in range(start + 1, min(len(parts), start + _MOST_JOINED) + 1):
+                _add(found, parts[start:stop], primary=stop - start == len(parts))
+        if len(parts) > _MOST_JOINED:
+            _add(found, parts, primary=True)
+    for group, sure in _joins(blobs):
+        pieces = [p for b in group for p in parts_of[b.id]]
+        _add(found, pieces, primary=sure)
+        if sure:
+            for b in group:
+                _demote(found, parts_of[b.id])
+    kept = list(found.values())
+    if len(kept) > MOST_PROPOSALS:
+        kept = sorted(kept, key=lambda p: -p.ink)[:MOST_PROPOSALS]
+    return tuple(sorted(kept, key=lambda p: (p.box.y, p.box.x)))
+
+
+def _add(found: dict[frozenset[int], Proposal], parts: Sequence[Blob], primary: bool) -> None:
+    box = union(p.box for p in parts)
+    if box.h < _LEAST_HEIGHT or box.w > _FLAT * box.h:
+        return
+    key = frozenset(p.id for p in parts)
+    if key not in found:
+        found[key] = Proposal(box, key, primary, sum(p.ink for p in parts))
+
+
+def _demote(found: dict[frozenset[int], Proposal], parts: Sequence[Blob]) -> None:
+    key = frozenset(p.id for p in parts)
+    old = found.get(key)
+    if old and old.primary:
+        found[key] = Proposal(old.box, old.pieces, False, old.ink)
+
+
+def _is_border(box: Box, shape: tuple[int, ...]) -> bool:
+    """Desk, shadow or the page's own edge: at the frame's edge and long along or across it."""
+    h, w = shape[:2]
+    left, top = box.x <= 1, box.y <= 1
+    right, bottom = box.right >= w - 1, box.bottom >= h - 1
+    sides = left + top + right + bottom
+    if sides == 0:
+        return False
+    return sides >= 2 or box.w > _EDGE_SPAN * w or box.h > _EDGE_SPAN * h
+
+
+def _may_be_several(box: Box) -> bool:
+    return box.w > _WIDE * box.h and box.h >= _LEAST_HEIGHT and box.w < 12 * box.h
+
+
+def _cut(blob: Blob, labels: Labels, fresh: int) -> tuple[Blob, ...]:
+    """The blob in parts from left to right, or itself where no cut offers itself."""
+    b = blob.box
+    view = labels[b.y : b.bottom, b.x : b.right]
+    ys, xs = np.nonzero(view == blob.id)
+    best: tuple[float, list[int], npt.NDArray[np.float64]] | None = None
+    for slant in _SLANTS:
+        leaned = xs + slant * (ys - b.h / 2)
+        cuts, cost = _cuts(leaned, b)
+        if cuts and (best is None or cost < best[0]):
+            best = cost, cuts, leaned
+    if best is None:
+        return (blob,)
+    _, cuts, leaned = best
+    side = np.searchsorted(np.asarray(cuts), leaned)
+    parts = []
+    for i in range(len(cuts) + 1):
+        mine = side == i
+        if not mine.any():
+            continue
+        px, py = xs[mine], ys[mine]
+        view[py, px] = fresh + i
+        x, y = int(px.min()), int(py.min())
+        box = Box(b.x + x, b.y + y, int(px.max()) - x + 1, int(py.max()) - y + 1)
+        parts.append(Blob(fresh + i, box, len(px)))
+    return tuple(parts)
+
+
+def _cuts(leaned: npt.NDArray[np.float64], box: Box) -> tuple[list[int], float]:
+    """Columns of least ink, far enough apart, and the mean ink they cross (pixels)."""
+    profile = np.bincount(np.clip(leaned.astype(int), 0, box.w - 1), minlength=box.w)
+    soft = np.convolve(profile, (0.25, 0.5, 0.25), "same")
+    margin = max(2, round(_CUT_MARGIN * box.h))
+    most = min(_MOST_CUTS, max(1, round(box.w / (_CUT_STEP * box.h)) - 1))
+    inner = soft[margin : box.w - margin]
+    if inner.size < 1:
+        return [], 0.0
+    limit = 0.6 * float(soft.max())
+    chosen: list[int] = []
+    for at in np.argsort(inner, kind="stable") + margin:
+        if soft[at] > limit or len(chosen) == most:
+            break
+        if all(abs(int(at) - c) >= margin for c in chosen):
+            chosen.append(int(at))
+    return sorted(chosen), float(np.mean([soft[c] for c in chosen])) if chosen else 0.0
+
+
+def _gap(a: Box, b: Box) -> tuple[int, int]:
+    """Empty pixels between two boxes, across and down; negative where they overlap."""
+    return max(a.x, b.x) - min(a.right, b.right), max(a.y, b.y) - min(a.bottom, b.bottom)
+
+
+def _joins(blobs: Sequence[Blob]) -> list[tuple[tuple[Blob, ...], bool]]:
+    """Groups of blobs that may be one digit, and whether they surely belong together."""
+    if len(blobs) < 2:
+        return []
+    groups: list[tuple[tuple[Blob, ...], bool]] = []
+    x0, y0, x1, y1 = (
+        np.array([getattr(b.box, k) for b in blobs]) for k in ("x", "y", "right", "bottom")
+    )
+    high = np.maximum(y1 - y0, 1)
+    for i, big in enumerate(blobs):
+        reach = _NEAR * max(big.box.h, big.box.w / 2)
+        across = np.maximum(x0, x0[i]) - np.minimum(x1, x1[i])
+        down = np.maximum(y0, y0[i]) - np.minimum(y1, y1[i])
+        near = (across <= reach) & (down <= reach)
+        near[i] = False
+        smaller = near & (high < _PART * high[i]) & (x1 - x0 < 1.2 * high[i])
+        parts = [blobs[j] for j in np.flatnonzero(smaller) if _fits(big, blobs[j])]
+        parts = sorted(parts, key=lambda p: -p.ink)[: _MOST_JOINED - 1]
+        for p in parts:
+            groups.append(((big, p), _belongs(big.box, p.box)))
+        if len(parts) > 1:
+            groups.append(((big, *parts), all(_belongs(big.box, p.box) for p in parts)))
+        alike = near & (high >= _PART * high[i]) & (high <= high[i])
+        for j in np.flatnonzero(alike):
+            if high[j] == high[i] and j < i:
+                continue
+            both = union((big.box, blobs[j].box))
+            close = max(across[j], down[j]) <= _HALVES_NEAR * both.h
+            if close and both.w <= _HALVES_WIDE * both.h and both.h <= 2.2 * high[i]:
+                groups.append(((big, blobs[j]), False))
+    return groups
+
+
+def _fits(big: Blob, part: Blob) -> bool:
+    """A part makes its digit little taller or wider."""
+    both = union((big.box, part.box))
+    return both.h <= 1.5 * big.box.h and both.w <= max(1.25 * big.box.h, 1.3 * big.box.w)
+
+
+def _belongs(big: Box, part: Box) -> bool:
+    """Mostly inside the larger one's box: no digit of its own."""
+    across, down = _gap(big, part)
+    return -across >= 0.6 * part.w and -down >= 0.6 * part.h
+
+
