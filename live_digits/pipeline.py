@@ -158,26 +158,27 @@ def _find_paper(image: Image, settings: PipelineSettings) -> Vision:
 
 
 def _ink_mask(dark: Image, dilated: Image, threshold: int) -> Image:
-    """Binary ink inside the contours: by the slider, or each piece by its own darkness."""
-    contours, _ = cv2.findContours(dilated, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    inside = np.zeros_like(dark)
-    cv2.drawContours(inside, contours, -1, 255, cv2.FILLED)
+    """Binary ink that the contours confirm: by the slider, or each piece by its own darkness.
+    Ink without any sharp edge is shadow."""
     if threshold:
-        fixed = cv2.threshold(dark, 255 - threshold, 255, cv2.THRESH_BINARY)[1]
-        return np.asarray(cv2.bitwise_and(fixed, inside), np.uint8)
-    weak = cv2.threshold(dark, _WEAK, 255, cv2.THRESH_BINARY)[1]
-    weak = np.asarray(cv2.bitwise_and(weak, inside), np.uint8)
-    lines = inks.rulings(weak)
+        weak = cv2.threshold(dark, 255 - threshold, 255, cv2.THRESH_BINARY)[1]
+    else:
+        weak = cv2.threshold(dark, _WEAK, 255, cv2.THRESH_BINARY)[1]
+    lines = inks.rulings(np.asarray(weak, np.uint8))
     if lines.any():
-        weak = inks.without_rulings(weak, lines)
+        weak = inks.without_rulings(np.asarray(weak, np.uint8), lines)
     _, labels = cv2.connectedComponents(weak, connectivity=8)
     where = np.flatnonzero(weak)
     owner = labels.ravel()[where]
     value = dark.ravel()[where]
     count = np.maximum(np.bincount(owner), 1)
-    mean = np.bincount(owner, value) / count
-    own = np.where(mean >= _STRONG, np.maximum(_WEAK, mean * _OWN), 256.0)
+    sharp = np.bincount(owner, dilated.ravel()[where] > 0) > 0
     mask = np.zeros_like(dark)
+    if threshold:
+        mask.ravel()[where[sharp[owner]]] = 255
+        return mask
+    mean = np.bincount(owner, value) / count
+    own = np.where(sharp & (mean >= _STRONG), np.maximum(_WEAK, mean * _OWN), 256.0)
     mask.ravel()[where[value > own[owner]]] = 255
     return mask
 
