@@ -7,8 +7,26 @@ the same settings for users and is what the defaults are (a test holds the two t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+import difflib
+import io
+import json
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
+
+import platformdirs
+import yaml
+
+from live_digits.errors import ConfigError
+from live_digits.paths import data_folder
+
+_LONGEST = 60
+"""Longest part of a wrong value that a message repeats."""
+_LARGEST = 200_000
+"""Most characters of a config file."""
 
 PROFILES = ("paper", "classic")
 
@@ -179,3 +197,316 @@ class Settings:
     window: WindowSettings = field(default_factory=WindowSettings)
     recording: RecordingSettings = field(default_factory=RecordingSettings)
     hands: HandsSettings = field(default_factory=HandsSettings)
+
+
+TRACKBARS: tuple[str, ...] = tuple(
+    f.name for f in fields(PipelineSettings) if f.metadata["option"].trackbar
+)
+"""The pipeline's settings that have a slider, in the order shown."""
+
+
+def slider_max(option: Option) -> int:
+    """The last position of a slider that begins at 0."""
+    if option.choices:
+        return len(option.choices) - 1
+    assert option.low is not None
+    assert option.high is not None
+    return int((option.high - option.low) // option.step)
+
+
+def from_slider(option: Option, position: int) -> int:
+    """The value at a slider's position; positions outside are taken as the nearest inside."""
+    position = max(0, min(position, slider_max(option)))
+    if option.choices:
+        return int(option.choices[position])
+    assert option.low is not None
+    return int(option.low + position * option.step)
+
+
+def to_slider(option: Option, value: int) -> int:
+    """The position whose value is nearest to `value`."""
+    return min(
+        range(slider_max(option) + 1), key=lambda p: abs(from_slider(option, p) - value)
+    )
+
+
+def profile_defaults(profile: str) -> PipelineSettings:
+    """The pipeline's defaults of a profile. Raises ConfigError for an unknown one."""
+    if profile == "classic":
+        return PipelineSettings(profile="classic", **CLASSIC)
+    if profile == "paper":
+        return PipelineSettings()
+    raise ConfigError(f"no profile {profile!r}{_nearest(profile, PROFILES)}: {', '.join(PROFILES)}")
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    """' (did you mean …?)' or nothing."""
+    close = difflib.get_close_matches(str(word), list(known), 1, 0.5)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def sections() -> dict[str, type[Any]]:
+    """The name and class of each section."""
+    return {f.name: type(getattr(Settings(), f.name)) for f in fields(Settings)}
+
+
+def checked_value(section: str, key: str, value: Any) -> Any:
+    """`value` as the setting's own type. Raises ConfigError naming the setting and its range."""
+    known = sections()
+    if section not in known:
+        raise ConfigError(
+            f"unknown section {section!r}{_nearest(section, known)}; there are {', '.join(known)}"
+        )
+    names = [f.name for f in fields(known[section])]
+    if key not in names:
+        raise ConfigError(
+            f"unknown setting {section}.{key}{_nearest(key, names)}; {section} has "
+            f"{', '.join(names)}"
+        )
+    option = option_of(known[section], key)
+    default = getattr(known[section](), key)
+    wrong = ConfigError(
+        f"{section}.{key} is {_shown(value)}, expected {_kind(default)} {option.allowed()}".rstrip()
+    )
+    value = _typed(value, default, wrong)
+    if option.choices and value not in option.choices:
+        raise wrong
+    if option.low is not None and option.high is not None:
+        if not option.low <= value <= option.high:
+            raise wrong
+        if option.step == 2 and (value - option.low) % 2:
+            raise wrong
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
+
+
+def _kind(default: Any) -> str:
+    names = {bool: "true or false", int: "a whole number", float: "a number", str: "a text,"}
+    return names[type(default)] if not isinstance(default, bool) else "true or false"
+
+
+def _typed(value: Any, default: Any, wrong: ConfigError) -> Any:
+    if isinstance(default, bool) or isinstance(value, bool):
+        if isinstance(value, bool) and isinstance(default, bool):
+            return value
+        raise wrong
+    if isinstance(default, float) and isinstance(value, (int, float)):
+        if not math.isfinite(value):
+            raise wrong
+        return float(value)
+    if isinstance(default, int) and isinstance(value, int):
+        return value
+    if isinstance(default, str) and isinstance(value, str) and "\x00" not in value:
+        return value
+    if isinstance(default, str) and isinstance(value, int):
+        return str(value)
+    raise wrong
+
+
+def default_config_path() -> Path:
+    """The documented config.yaml that comes with the program."""
+    return data_folder() / "config.yaml"
+
+
+def find_config() -> Path | None:
+    """The user's config file: config.yaml in the working folder, else in the user's own config
+    folder; None where there is neither."""
+    for path in (Path("config.yaml"), user_config_path()):
+        if path.is_file():
+            return path
+    return None
+
+
+def user_config_path() -> Path:
+    """Where a config file is made for a user who has none."""
+    return platformdirs.user_config_path("live_digits", appauthor=False) / "config.yaml"
+
+
+def _lines_of(node: Any) -> dict[tuple[str, ...], int]:
+    """The line (from 1) of every section and key of a YAML mapping node."""
+    lines: dict[tuple[str, ...], int] = {}
+    if not isinstance(node, yaml.MappingNode):
+        return lines
+    for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            continue
+        name = str(key.value)
+        if (name,) in lines:
+            raise ConfigError(f"line {key.start_mark.line + 1}: {name} stands twice; keep one")
+        lines[(name,)] = key.start_mark.line + 1
+        if isinstance(value, yaml.MappingNode):
+            for inner, _ in value.value:
+                if isinstance(inner, yaml.ScalarNode):
+                    path = (name, str(inner.value))
+                    if path in lines:
+                        raise ConfigError(
+                            f"line {inner.start_mark.line + 1}: {'.'.join(path)} stands twice; "
+                            "keep one"
+                        )
+                    lines[path] = inner.start_mark.line + 1
+    return lines
+
+
+def parse(text: str, name: str = "config") -> dict[str, dict[str, Any]]:
+    """The settings that a YAML text holds, each checked. Raises ConfigError with the line."""
+    if len(text) > _LARGEST:
+        raise ConfigError(f"{name} has {len(text)} characters; a config file has at most {_LARGEST}")
+    try:
+        for token in yaml.scan(text):
+            if isinstance(token, (yaml.AnchorToken, yaml.AliasToken, yaml.TagToken)):
+                line = token.start_mark.line + 1
+                raise ConfigError(f"{name}, line {line}: anchors, aliases and tags have no use here")
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        content = yaml.safe_load(text)
+    except yaml.YAMLError as e:
+        mark = getattr(e, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        what = getattr(e, "problem", None) or " ".join(str(e).split())
+        raise ConfigError(f"{name}{where}: not valid YAML: {what}") from e
+    except (RecursionError, ValueError) as e:
+        raise ConfigError(f"{name}: not a config file: {type(e).__name__}: {e}") from e
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ConfigError(f"{name} is no mapping of sections; expected lines such as 'pipeline:'")
+    try:
+        lines = _lines_of(node)
+    except ConfigError as e:
+        raise ConfigError(f"{name}, {e}") from e
+    found: dict[str, dict[str, Any]] = {}
+    for section, entries in content.items():
+        where = f"{name}, line {lines.get((str(section),), 1)}"
+        if str(section) not in sections():
+            known = sections()
+            raise ConfigError(
+                f"{where}: unknown section {section!r}{_nearest(section, known)}; there are "
+                f"{', '.join(known)}"
+            )
+        if entries is None:
+            continue
+        if not isinstance(entries, dict):
+            raise ConfigError(f"{where}: {section} is {_shown(entries)}, expected settings under it")
+        for key, value in entries.items():
+            line = lines.get((str(section), str(key)), 1)
+            try:
+                checked = checked_value(str(section), str(key), value)
+            except ConfigError as e:
+                raise ConfigError(f"{name}, line {line}: {e}") from e
+            found.setdefault(str(section), {})[str(key)] = checked
+    return found
+
+
+def parse_override(text: str) -> tuple[str, str, Any]:
+    """`section.key=value` of the command line. Raises ConfigError."""
+    path, sign, raw = text.partition("=")
+    section, dot, key = path.strip().partition(".")
+    if not sign or not dot:
+        raise ConfigError(f"--set {text!r}: expected section.key=value, such as pipeline.blur=5")
+    try:
+        value = yaml.safe_load(raw) if len(raw) < _LARGEST else raw
+    except yaml.YAMLError:
+        value = raw
+    default = getattr(sections()[section](), key, None) if section in sections() else None
+    if isinstance(default, str):
+        value = raw.strip()
+    return section, key, checked_value(section, key, value)
+
+
+def load(
+    path: Path | None = None,
+    overrides: Iterable[str] = (),
+    profile: str | None = None,
+    values: Mapping[tuple[str, str], Any] | None = None,
+) -> Settings:
+    """The settings of a run: defaults of the profile, then the file, then `values` by (section,
+    key), then `section.key=value` overrides; `profile` is the command line's own choice. A file's
+    pipeline belongs to the file's profile: under another profile it does not count.
+
+    Raises ConfigError for anything that is unknown, of the wrong type or out of range.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    if path is not None:
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except FileNotFoundError as e:
+            raise ConfigError(f"no config file {path}; leave --config out for the defaults") from e
+        except (OSError, UnicodeDecodeError) as e:
+            raise ConfigError(f"config file {path} cannot be read: {e}") from e
+        found = parse(text, str(path))
+    asked: dict[str, dict[str, Any]] = {}
+    for (section, key), value in (values or {}).items():
+        asked.setdefault(section, {})[key] = checked_value(section, key, value)
+    for text in overrides:
+        section, key, value = parse_override(text)
+        asked.setdefault(section, {})[key] = value
+    if profile is not None:
+        asked.setdefault("pipeline", {})["profile"] = checked_value("pipeline", "profile", profile)
+    mine = found.get("pipeline", {}).get("profile", "paper")
+    if asked.get("pipeline", {}).get("profile", mine) != mine:
+        found.pop("pipeline", None)
+    for section, entries in asked.items():
+        found.setdefault(section, {}).update(entries)
+    chosen = found.get("pipeline", {}).get("profile", "paper")
+    base = {"pipeline": profile_defaults(chosen)}
+    parts = {
+        name: replace(base.get(name, kind()), **found.get(name, {}))
+        for name, kind in sections().items()
+    }
+    return Settings(**parts)
+
+
+def write_back(path: Path, changes: Mapping[tuple[str, str], Any]) -> None:
+    """Writes settings into a config file and keeps its comments, order and all else. A file that is
+    not there is begun from the documented one. Raises ConfigError."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    editor = YAML()
+    editor.preserve_quotes = True
+    editor.width = 4096
+    try:
+        source = path if path.is_file() else default_config_path()
+        text = source.read_text(encoding="utf-8-sig")
+        parse(text, str(source))
+        content = editor.load(text) or {}
+        for (section, key), value in changes.items():
+            if content.get(section) is None:
+                content[section] = {}
+            content[section][key] = checked_value(section, key, value)
+        out = io.StringIO()
+        editor.dump(content, out)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(path.name + ".new")
+        scratch.write_text(out.getvalue(), encoding="utf-8")
+        os.replace(scratch, path)
+    except (OSError, UnicodeDecodeError, YAMLError) as e:
+        raise ConfigError(f"the settings cannot be written to {path}: {e}") from e
+
+
+def as_dict(settings: Settings) -> dict[str, dict[str, Any]]:
+    """All settings as plain values, as a config file would hold them."""
+    return asdict(settings)
+
+
+def documented() -> str:
+    """The text of config.yaml: every setting with its help, range and default."""
+    lines = [
+        "# live_digits: every setting with its default.",
+        "# A file of your own may hold any subset: put it beside your work as config.yaml, or name",
+        "# it with --config. The key w in the window writes the sliders back here.",
+    ]
+    for section, kind in sections().items():
+        lines += ["", f"# {' '.join((kind.__doc__ or '').split())}", f"{section}:"]
+        for f in fields(kind):
+            option: Option = f.metadata["option"]
+            allowed = "" if option.allowed() == "any text" else f" ({option.allowed()})"
+            value = getattr(kind(), f.name)
+            shown = json.dumps(value) if isinstance(value, (str, bool)) else f"{value:g}"
+            if isinstance(value, float) and "." not in shown:
+                shown += ".0"
+            lines += [f"  # {option.help}{allowed}", f"  {f.name}: {shown}"]
+    return "\n".join(lines) + "\n"

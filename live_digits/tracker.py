@@ -1,0 +1,138 @@
+"""Boxes → tracks with stable ids.
+
+Each frame's boxes are paired with the tracks where those are expected to be (their own velocity and
+the common drift of the page), nearest first; the paper moves as one, so the median shift of sure
+pairs serves the rest. In the spirit of SORT (A. Bewley et al., "Simple online and realtime
+tracking", 2016), with greedy pairs, since boxes on paper do not cross.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from live_digits.config import TrackerSettings
+from live_digits.types import Box, Candidate, Track
+
+_REACH = 0.6
+"""A box may lie this far from where its track is expected, as a share of the box's size."""
+_SIZE_RATIO = 1.6
+"""Width or height may change by this factor at most, beyond some pixels of slack."""
+_SLACK = 4
+_SMOOTH = 0.5
+"""Weight of the newest shift in a track's velocity."""
+_MOVING = 0.5
+"""Faster than this, in box heights a second, a track is moving."""
+_PRIMARY_COST = 0.25
+"""A whole blob and a half or union are not easily taken for one another."""
+
+_Array = npt.NDArray[np.float64]
+
+
+@dataclass(slots=True)
+class _Known:
+    """A track's memory. `shift` is its velocity, pixels a second."""
+
+    id: int
+    box: Box
+    primary: bool
+    pieces: int
+    seen: float
+    age: int
+    shift: _Array
+
+
+class Tracker:
+    """Follows the candidates of a moving picture. Belongs to one thread."""
+
+    def __init__(self, settings: TrackerSettings) -> None:
+        self.settings = settings
+        self._known: list[_Known] = []
+        self._next = 1
+        self._drift = np.zeros(2)
+
+    def update(self, candidates: Sequence[Candidate], time: float) -> tuple[Track, ...]:
+        """This frame's tracks, one a candidate and in their order. `time`: seconds, growing.
+
+        Tracks that were not seen for `settings.expiry` seconds are forgotten; their ids never
+        return.
+        """
+        alive = [k for k in self._known if time - k.seen <= self.settings.expiry]
+        pairs = self._pair(alive, candidates, time)
+        self._learn_drift(alive, candidates, pairs, time)
+        tracks: list[Track] = []
+        fresh: list[_Known] = []
+        for i, c in enumerate(candidates):
+            k = pairs.get(i)
+            if k is None:
+                k = _Known(self._next, c.box, c.primary, len(c.pieces), time, 0, self._drift.copy())
+                self._next += 1
+                fresh.append(k)
+            else:
+                self._move(k, c, time)
+            speed = float(np.hypot(*k.shift)) / max(1, c.box.h)
+            tracks.append(Track(k.id, c.box, i, k.age, speed > _MOVING))
+        self._known = alive + fresh
+        return tuple(tracks)
+
+    def alive(self) -> frozenset[int]:
+        """Ids that may still return, this frame's included."""
+        return frozenset(k.id for k in self._known)
+
+    def reset(self) -> None:
+        """Forgets all tracks; ids go on counting."""
+        self._known = []
+        self._drift = np.zeros(2)
+
+    def _pair(
+        self, known: Sequence[_Known], candidates: Sequence[Candidate], time: float
+    ) -> dict[int, _Known]:
+        """Candidate index → track."""
+        if not known or not candidates:
+            return {}
+        boxes = np.array([c.box.as_list() for c in candidates], np.float64)
+        centre = boxes[:, :2] + boxes[:, 2:] / 2
+        old = np.array([k.box.as_list() for k in known], np.float64)
+        ahead = np.array([k.shift * min(time - k.seen, 0.2) for k in known])
+        expected = old[:, :2] + old[:, 2:] / 2 + ahead
+        size = np.maximum(boxes[:, None, 2:], old[None, :, 2:])
+        small = np.minimum(boxes[:, None, 2:], old[None, :, 2:])
+        scale = size.max(axis=2)
+        away = np.abs(centre[:, None] - expected[None]).max(axis=2) / scale
+        stretch = (size - small).max(axis=2) / scale
+        fits = (size <= _SIZE_RATIO * small + _SLACK).all(axis=2) & (away <= _REACH)
+        main_c = np.array([c.primary for c in candidates])
+        main_k = np.array([k.primary for k in known])
+        cost = away + stretch + _PRIMARY_COST * (main_c[:, None] != main_k[None])
+        rows, columns = np.nonzero(fits)
+        pairs: dict[int, _Known] = {}
+        taken: set[int] = set()
+        for at in np.argsort(cost[rows, columns], kind="stable"):
+            i, j = int(rows[at]), int(columns[at])
+            if i not in pairs and j not in taken:
+                pairs[i] = known[j]
+                taken.add(j)
+        return pairs
+
+    def _learn_drift(
+        self, alive: Sequence[_Known], candidates: Sequence[Candidate],
+        pairs: dict[int, _Known], time: float,
+    ) -> None:  # fmt: skip
+        """The page's own velocity: the median over pairs."""
+        shifts = [
+            (np.array(candidates[i].box.centre) - np.array(k.box.centre)) / (time - k.seen)
+            for i, k in pairs.items()
+            if time > k.seen
+        ]
+        self._drift = np.median(shifts, axis=0) if shifts else np.zeros(2)
+
+    def _move(self, k: _Known, c: Candidate, time: float) -> None:
+        passed = time - k.seen
+        if passed > 0:
+            step = (np.array(c.box.centre) - np.array(k.box.centre)) / passed
+            k.shift = k.shift + _SMOOTH * (step - k.shift)
+        k.box, k.primary, k.pieces, k.seen = c.box, c.primary, len(c.pieces), time
+        k.age += 1
