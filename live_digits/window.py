@@ -1,0 +1,311 @@
+"""The only caller of highgui: the picture, the sliders, and keys turned into commands.
+
+highgui belongs to the main thread. Call `check_display` before the first window: without a display
+Qt ends the whole process.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from live_digits.config import (
+    TRACKBARS,
+    PipelineSettings,
+    from_slider,
+    option_of,
+    slider_max,
+    to_slider,
+)
+from live_digits.errors import DisplayError
+from live_digits.types import Image
+
+TITLE = "live_digits"
+PARAMETERS = "live_digits: parameters"
+SHEET = "live_digits: crops"
+_SHARE_OF_SCREEN = 0.9
+_FALLBACK_SCREEN = (1280, 800)
+_F1 = (65470, 0x700000, 63236)
+"""F1 as X11, Windows and macOS number it."""
+_FONT_FOLDERS = (
+    "/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts",
+)  # fmt: skip
+_BEST_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf")
+
+
+class Command(Enum):
+    """What a key asks for."""
+
+    FREEZE = "space"
+    PREDICT = "p"
+    EXTRACT = "e"
+    RECORD = "r"
+    SAVE = "s"
+    VIEW = "v"
+    AUTO = "a"
+    WRITE = "w"
+    DEFAULTS = "d"
+    HELP = "h"
+    QUIT = "q"
+
+
+_KEYS = {ord(c.value): c for c in Command if len(c.value) == 1} | {
+    ord(" "): Command.FREEZE,
+    27: Command.QUIT,
+}
+
+
+def command_of(key: int) -> Command | None:
+    """The command of a key code of waitKeyEx; letters count in both cases."""
+    if key in _F1:
+        return Command.HELP
+    if key < 0:
+        return None
+    code = key & 0xFF if key < 0x110000 and (key & 0xFF00) == 0 else -1
+    if ord("A") <= code <= ord("Z"):
+        code += 32
+    return _KEYS.get(code)
+
+
+def check_display() -> None:
+    """Raises DisplayError where no window can be opened."""
+    if not sys.platform.startswith("linux"):
+        return
+    display = os.environ.get("DISPLAY", "")
+    if not display:
+        raise DisplayError(
+            "no display: DISPLAY is not set. Start from a desktop, or run with --no-window"
+        )
+    library = ctypes.util.find_library("xcb")
+    if library is None:
+        return
+    xcb = ctypes.CDLL(library)
+    xcb.xcb_connect.restype = ctypes.c_void_p
+    xcb.xcb_connect.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
+    xcb.xcb_connection_has_error.argtypes = [ctypes.c_void_p]
+    xcb.xcb_disconnect.argtypes = [ctypes.c_void_p]
+    connection = xcb.xcb_connect(None, None)
+    failed = xcb.xcb_connection_has_error(connection)
+    xcb.xcb_disconnect(connection)
+    if failed:
+        raise DisplayError(
+            f"no display: nothing answers at DISPLAY={display}. Start from a desktop, or run with "
+            "--no-window"
+        )
+
+
+def _font_files() -> Iterator[Path]:
+    for folder in _FONT_FOLDERS:
+        root = Path(folder).expanduser()
+        if root.is_dir():
+            yield from sorted(root.rglob("*.ttf"))
+
+
+def find_fonts() -> Path | None:
+    """A folder with fonts for the sliders' labels: OpenCV's Linux wheel brings none."""
+    files = list(_font_files())
+    for name in _BEST_FONTS:
+        for file in files:
+            if file.name == name:
+                return file.parent
+    return files[0].parent if files else None
+
+
+def _prepare_fonts() -> None:
+    """Must come after `import cv2`, which sets the variable to a folder that does not exist."""
+    if sys.platform.startswith("linux"):
+        folder = find_fonts()
+        if folder:
+            os.environ["QT_QPA_FONTDIR"] = str(folder)
+        os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;qt.qpa.*=false;*.warning=false")
+
+
+def screen_size() -> tuple[int, int]:
+    """Width and height of the screen in pixels; a small laptop's where the system does not say."""
+    if sys.platform == "win32":
+        user = ctypes.windll.user32
+        return int(user.GetSystemMetrics(0)), int(user.GetSystemMetrics(1))
+    if sys.platform.startswith("linux"):
+        library = ctypes.util.find_library("X11")
+        if library:
+            x11 = ctypes.CDLL(library)
+            x11.XOpenDisplay.restype = ctypes.c_void_p
+            x11.XOpenDisplay.argtypes = [ctypes.c_char_p]
+            display = x11.XOpenDisplay(None)
+            if display:
+                for name in ("XDefaultScreen", "XCloseDisplay"):
+                    getattr(x11, name).argtypes = [ctypes.c_void_p]
+                for name in ("XDisplayWidth", "XDisplayHeight"):
+                    getattr(x11, name).argtypes = [ctypes.c_void_p, ctypes.c_int]
+                screen = x11.XDefaultScreen(display)
+                size = x11.XDisplayWidth(display, screen), x11.XDisplayHeight(display, screen)
+                x11.XCloseDisplay(display)
+                return int(size[0]), int(size[1])
+    return _FALLBACK_SCREEN
+
+
+class Window:
+    """The picture's window, the sliders' window, and the sheet of crops on demand."""
+
+    def __init__(self, settings: PipelineSettings, width: int = 0) -> None:
+        """Opens nothing yet; `width` is the widest the picture is shown (0: what the screen
+        allows). Raises DisplayError without a display."""
+        check_display()
+        _prepare_fonts()
+        self._limit = width
+        self._settings = settings
+        self._opened = False
+        self._was_visible = False
+        self._sheet_open = False
+        self._size: tuple[int, int] = (0, 0)
+        self._screen = screen_size()
+        self._closed = False
+
+    def show(self, picture: Image) -> None:
+        """Shows uint8 BGR H×W×3, scaled down to fit the screen (INTER_AREA) where it is larger."""
+        h, w = picture.shape[:2]
+        if not self._opened:
+            self._open(w, h)
+        scale = self._scale(w, h)
+        if scale < 1:
+            size = max(1, round(w * scale)), max(1, round(h * scale))
+            picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+        if (w, h) != self._size:
+            self._size = (w, h)
+            cv2.resizeWindow(TITLE, picture.shape[1], picture.shape[0])
+        cv2.imshow(TITLE, picture)
+
+    def poll(self, wait_ms: int = 1) -> tuple[Command, ...]:
+        """Lets the window work for `wait_ms` (at least 1) and returns what was asked for; a closed
+        window asks to quit."""
+        commands: list[Command] = []
+        key = cv2.waitKeyEx(max(1, wait_ms))
+        while key != -1:
+            command = command_of(key)
+            if command:
+                commands.append(command)
+            key = cv2.pollKey()
+        if self._opened and not self._is_open():
+            commands.append(Command.QUIT)
+        return tuple(commands)
+
+    def parameters(self) -> PipelineSettings:
+        """What the sliders say now."""
+        return self._settings
+
+    def set_parameters(self, settings: PipelineSettings) -> None:
+        """Moves the sliders."""
+        self._settings = settings
+        if self._opened:
+            for name in TRACKBARS:
+                position = to_slider(option_of(PipelineSettings, name), getattr(settings, name))
+                cv2.setTrackbarPos(_label(name), PARAMETERS, position)
+            self._settings = settings
+            self._show_values()
+
+    def show_sheet(self, sheet: Image) -> None:
+        """Opens, or renews, the window with the crops."""
+        cv2.namedWindow(SHEET, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
+        cv2.imshow(SHEET, sheet)
+        self._sheet_open = True
+
+    def close(self) -> None:
+        """Closes all; may be called twice."""
+        if self._opened and not self._closed:
+            self._closed = True
+            cv2.destroyAllWindows()
+            cv2.waitKey(1)
+
+    def _scale(self, w: int, h: int) -> float:
+        wide = self._limit or self._screen[0] * _SHARE_OF_SCREEN
+        return float(min(1.0, wide / w, self._screen[1] * _SHARE_OF_SCREEN / h))
+
+    def _open(self, w: int, h: int) -> None:
+        flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
+        try:
+            cv2.namedWindow(PARAMETERS, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
+            for name in TRACKBARS:
+                option = option_of(PipelineSettings, name)
+                position = to_slider(option, getattr(self._settings, name))
+                cv2.createTrackbar(
+                    _label(name), PARAMETERS, position, slider_max(option),
+                    lambda value, name=name: self._moved(name, value),
+                )  # fmt: skip
+            self._show_values()
+            cv2.namedWindow(TITLE, flags)
+            scale = self._scale(w, h)
+            cv2.resizeWindow(TITLE, round(w * scale), round(h * scale))
+            cv2.moveWindow(TITLE, 0, 0)
+            shown = round(w * scale)
+            cv2.moveWindow(PARAMETERS, max(0, min(shown + 12, self._screen[0] - 560)), 40)
+        except cv2.error as e:
+            raise DisplayError(
+                f"the window cannot be opened ({' '.join(str(e).split())}); run with --no-window"
+            ) from e
+        self._opened = True
+
+    def _moved(self, name: str, position: int) -> None:
+        option = option_of(PipelineSettings, name)
+        values = {n: getattr(self._settings, n) for n in TRACKBARS}
+        values[name] = from_slider(option, position)
+        self._settings = PipelineSettings(**values, profile=self._settings.profile)
+        if self._opened:
+            self._show_values()
+
+    def _show_values(self) -> None:
+        cv2.imshow(PARAMETERS, _panel([(n, describe(n, self._settings)) for n in TRACKBARS]))
+
+    def _is_open(self) -> bool:
+        """False once the window was seen and is gone; GTK, which cannot tell, counts as open."""
+        try:
+            visible = cv2.getWindowProperty(TITLE, cv2.WND_PROP_VISIBLE)
+        except cv2.error:
+            visible = 0.0 if self._was_visible else -1.0
+        if visible >= 1:
+            self._was_visible = True
+        return not (self._was_visible and visible < 1)
+
+
+def _label(name: str) -> str:
+    return option_of(PipelineSettings, name).trackbar
+
+
+def describe(name: str, settings: PipelineSettings) -> str:
+    """A slider's value in words."""
+    value = getattr(settings, name)
+    if name == "blur":
+        return f"{value} x {value}" if value > 1 else "off"
+    if name == "dilate_kernel":
+        return f"{value} x {value}"
+    if name == "canny_ratio":
+        return f"{value}  (upper threshold {settings.canny_low * value})"
+    if name == "threshold" and value == 0:
+        return "automatic"
+    return str(value)
+
+
+_PANEL = (38, 34, 30)
+_PANEL_TEXT = (245, 245, 245)
+_PANEL_SOFT = (196, 190, 184)
+
+
+def _panel(values: Sequence[tuple[str, str]]) -> Image:
+    """The sliders' values in words: a slider's position is not always its value."""
+    page = np.full((26 * len(values) + 18, 520, 3), _PANEL, np.uint8)
+    for i, (name, value) in enumerate(values):
+        at = 26 * i + 28
+        cv2.putText(
+            page, _label(name), (14, at), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _PANEL_SOFT, 1, cv2.LINE_AA
+        )
+        cv2.putText(
+            page, value, (250, at), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _PANEL_TEXT, 1, cv2.LINE_AA
+        )
+    return page
