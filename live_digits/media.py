@@ -1,0 +1,374 @@
+"""Pictures and videos on disk: which there are, and their pixels.
+
+Headers first: nothing over `MOST_PIXELS` is decoded. Pictures come upright, with the way back to
+the pixels as stored; videos come whole, with their own times.
+"""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import logging
+import os
+import re
+import stat
+import struct
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import av.error
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from live_digits.errors import SourceError
+from live_digits.types import Box, Frame, Image
+
+log = logging.getLogger("live_digits.sources")
+
+MOST_PIXELS = 200_000_000
+"""A larger picture is refused before it is decoded."""
+_MOST_BYTES = 2**30
+"""A larger picture file is refused before it is read."""
+PICTURES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif"}
+    | {".pbm", ".pgm", ".ppm", ".pnm"}
+)
+VIDEOS = frozenset(
+    {".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts"}
+    | {".wmv", ".flv", ".3gp", ".ogv", ".mjpeg"}
+)
+
+
+def quiet() -> None:
+    """Silences OpenCV's own complaints on stderr; the errors raised here say more."""
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+
+
+def is_picture(path: str | os.PathLike[str]) -> bool:
+    """Whether the name ends as a picture's does."""
+    return Path(path).suffix.lower() in PICTURES
+
+
+def is_video(path: str | os.PathLike[str]) -> bool:
+    """Whether the name ends as a video's does."""
+    return Path(path).suffix.lower() in VIDEOS
+
+
+def expand_inputs(paths: Sequence[str]) -> list[Path]:
+    """The pictures and videos that files, folders (not those within) and globs stand for, each
+    folder and glob in natural order. Raises SourceError for one that gives nothing."""
+    found: list[Path] = []
+    for text in paths:
+        text = os.path.expanduser(text)
+        kind = file_kind(text)
+        if kind == "device":
+            raise SourceError(f"{text} is a device; expected a file, a folder or a glob")
+        if kind == "file":
+            if not (is_picture(text) or is_video(text)):
+                raise SourceError(
+                    f"{text} is no picture or video by its name; expected one that ends in "
+                    f"{' '.join(sorted(PICTURES))} or {' '.join(sorted(VIDEOS))}"
+                )
+            found.append(Path(text))
+            continue
+        try:
+            names = [Path(text, n) for n in os.listdir(text)] if kind == "folder" else None
+        except OSError as e:
+            raise SourceError(f"folder {text} cannot be read: {why(e)}") from e
+        every = names if names is not None else [Path(p) for p in glob.glob(text, recursive=True)]
+        known = [p for p in every if is_picture(p) or is_video(p)]
+        usable = [p for p in known if not p.name.startswith(".") and p.is_file()]
+        if not usable:
+            what = f"folder {text} holds" if kind == "folder" else f"{text} matches"
+            raise SourceError(f"{what} no picture or video (entries of other kinds: {len(every)})")
+        found += sorted(usable, key=_natural)
+    return found
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Sorts a2 before a10."""
+    parts = re.split(r"([0-9]+)", str(path).lower())
+    return [(int(p), "") if i % 2 else (0, p) for i, p in enumerate(parts)]
+
+
+def file_kind(text: str) -> str:
+    """file, folder, glob or device. Raises SourceError for what is missing or of another kind."""
+    if glob.has_magic(text) and not os.path.lexists(text):
+        return "glob"
+    try:
+        mode = os.stat(text).st_mode
+    except (OSError, ValueError) as e:
+        if isinstance(e, (FileNotFoundError, NotADirectoryError)):
+            raise SourceError(_missing(text)) from e
+        raise SourceError(f"{text!r} cannot be read: {why(e)}") from e
+    for test, kind in ((stat.S_ISREG, "file"), (stat.S_ISDIR, "folder"), (stat.S_ISCHR, "device")):
+        if test(mode):
+            return kind
+    raise SourceError(
+        f"{text} is a pipe, a socket or a disk; expected a camera, a file, a folder or a URL"
+    )
+
+
+def _missing(text: str) -> str:
+    """The message for a file that is not there."""
+    path = Path(text)
+    if not text:
+        return "the source is empty; expected auto, a camera's number, a file, a URL or demo"
+    if not path.parent.is_dir():
+        return f"there is no {text}: the folder {path.parent} does not exist"
+    try:
+        names = os.listdir(path.parent)
+    except OSError as e:
+        return f"there is no {text}, and {path.parent} cannot be listed: {why(e)}"
+    if path.parent == Path():
+        names += ["auto", "demo"]
+    near = difflib.get_close_matches(path.name, names, n=3)
+    if near:
+        meant = " or ".join(str(path.parent / n) for n in near)
+        return f"there is no {text}; did you mean {meant}?"
+    return (
+        f"there is no {text}; expected auto, a camera's number, a picture, a video, a folder, "
+        "a glob, a URL or demo"
+    )
+
+
+def why(error: Exception) -> str:
+    """The reason without the address: that may hold a password."""
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def as_bgr(image: npt.NDArray[Any], name: str) -> Image:
+    """Any decoded picture (grey, BGR or BGRA; 8 or 16 bit) as uint8 BGR H×W×3, over white."""
+    if image.dtype == np.uint16:
+        image = cv2.convertScaleAbs(image, alpha=1 / 257)
+    if image.dtype != np.uint8 or image.ndim not in (2, 3):
+        raise SourceError(f"{name}: {image.dtype} pixels are not supported; save it with 8 bit")
+    channels = 1 if image.ndim == 2 else image.shape[2]
+    if channels == 1:
+        image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
+    elif channels == 4:
+        alpha = image[..., 3:].astype(np.uint16)
+        image = ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    elif channels != 3:
+        raise SourceError(f"{name} has {channels} channels; expected 1, 3 or 4")
+    return np.ascontiguousarray(image, dtype=np.uint8)
+
+
+def load_picture(path: Path) -> tuple[Image, int]:
+    """The picture upright as uint8 BGR H×W×3, and its EXIF orientation 1…8 (see `to_stored`).
+
+    Raises SourceError, naming the file, where it is missing, damaged, of an unknown kind or larger
+    than `MOST_PIXELS`.
+    """
+    quiet()
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise SourceError(f"{path} is larger than 1 GiB; make it smaller")
+        data = bytearray(path.read_bytes())
+    except OSError as e:
+        raise SourceError(f"{path} cannot be read: {why(e)}") from e
+    try:
+        width, height, orientation = _header(data)
+    except (struct.error, ValueError, KeyError) as e:
+        what = "is empty" if not data else "is damaged or no picture of a known kind"
+        raise SourceError(f"{path} {what}; expected JPEG, PNG, BMP, TIFF, WebP, GIF or PNM") from e
+    if width * height > MOST_PIXELS:
+        raise SourceError(
+            f"{path} has {width}×{height} pixels; at most {MOST_PIXELS // 10**6} megapixels are "
+            "read: make it smaller"
+        )
+    try:
+        image: npt.NDArray[Any] | None = cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED
+        )
+    except cv2.error as e:
+        raise SourceError(f"{path} cannot be decoded: {' '.join(str(e).split())}") from e
+    if image is None or not image.size:
+        raise SourceError(f"{path} cannot be decoded: it is damaged or cut off")
+    return _upright(as_bgr(image, str(path)), orientation), orientation
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    """Undoes an EXIF orientation."""
+    if orientation in (5, 6, 7, 8):
+        image = np.transpose(image, (1, 0, 2))
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    return np.ascontiguousarray(image)
+
+
+def to_stored(box: Box, orientation: int, width: int, height: int) -> Box:
+    """A box of the upright picture (width × height pixels) in the pixels of the stored one."""
+    x, y, w, h = box.x, box.y, box.w, box.h
+    if orientation in (2, 3, 6, 7):
+        x = width - x - w
+    if orientation in (3, 4, 7, 8):
+        y = height - y - h
+    return Box(y, x, h, w) if orientation in (5, 6, 7, 8) else Box(x, y, w, h)
+
+
+def _header(data: bytearray) -> tuple[int, int, int]:
+    """Width, height (both as stored) and EXIF orientation of a picture file. Raises ValueError,
+    KeyError or struct.error where it is none. A TIFF is marked upright: OpenCV would turn it."""
+    width = height = 0
+    turn = 1
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        width, height = struct.unpack_from(">II", data, 16)
+        at, kind = 8, b""
+        while kind != b"IEND":  # without it the file is cut off: struct.error
+            size, kind = struct.unpack_from(">I4s", data, at)
+            if kind == b"eXIf":
+                turn = _orientation(data[at + 8 : at + 8 + size])
+            at += 12 + size
+    elif data[:2] == b"\xff\xd8":
+        width, height, turn = _jpeg_header(data)
+    elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        width, height, turn = _webp_header(data)
+    elif bytes(data[:4]) in (b"II*\x00", b"MM\x00*"):
+        tags = _tags(data)
+        width, height = tags[256][0], tags[257][0]
+        if 274 in tags and 1 <= tags[274][0] <= 8:
+            turn, at = tags[274]
+            struct.pack_into("<H" if data[:1] == b"I" else ">H", data, at, 1)
+    elif data[:4] == b"GIF8":
+        width, height = struct.unpack_from("<HH", data, 6)
+    elif data[:2] == b"BM":
+        old = struct.unpack_from("<I", data, 14)[0] == 12
+        width, height = struct.unpack_from("<HH" if old else "<ii", data, 18)
+    elif match := re.match(
+        rb"P[1-6](?:\s+|#[^\n]*\n)+(\d+)(?:\s+|#[^\n]*\n)+(\d+)\s", bytes(data[:4096])
+    ):
+        width, height = int(match[1]), int(match[2])
+    if not width or not height:
+        raise ValueError("no size")
+    return abs(width), abs(height), turn
+
+
+def _jpeg_header(data: bytearray) -> tuple[int, int, int]:
+    at, turn = 2, 1
+    while True:
+        while data[at : at + 2] == b"\xff\xff":
+            at += 1
+        mark, kind, size = struct.unpack_from(">BBH", data, at)
+        if mark != 0xFF or kind == 0xDA:
+            raise ValueError("no size")
+        if kind == 0xE1 and data[at + 4 : at + 10] == b"Exif\x00\x00":
+            turn = _orientation(data[at + 10 : at + 2 + size])
+        if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            # Where EXIF stands behind the size, as no camera writes it, it does not count.
+            return width, height, turn
+        at += 2 + size
+
+
+def _webp_header(data: bytearray) -> tuple[int, int, int]:
+    kind, turn = data[12:16], 1
+    if kind == b"VP8 ":
+        width, height = (v & 0x3FFF for v in struct.unpack_from("<HH", data, 26))
+        return width, height, turn
+    if kind == b"VP8L":
+        bits = struct.unpack_from("<I", data, 21)[0]
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1, turn
+    width = int.from_bytes(data[24:27], "little") + 1
+    height = int.from_bytes(data[27:30], "little") + 1
+    at = 12
+    while at + 8 <= len(data):
+        name, size = struct.unpack_from("<4sI", data, at)
+        if name == b"EXIF":
+            turn = _orientation(data[at + 8 : at + 8 + size].removeprefix(b"Exif\x00\x00"))
+        at += 8 + size + size % 2
+    return width, height, turn
+
+
+def _tags(tiff: bytearray) -> dict[int, tuple[int, int]]:
+    """The first directory of a TIFF: number → value, and where it stands. Raises struct.error."""
+    order = "<" if tiff[:2] == b"II" else ">"
+    (at,) = struct.unpack_from(order + "I", tiff, 4)
+    (count,) = struct.unpack_from(order + "H", tiff, at)
+    tags = {}
+    for entry in range(at + 2, at + 2 + 12 * count, 12):
+        tag, kind = struct.unpack_from(order + "HH", tiff, entry)
+        (value,) = struct.unpack_from(order + ("I" if kind == 4 else "H"), tiff, entry + 8)
+        tags[tag] = value, entry + 8
+    return tags
+
+
+def _orientation(tiff: bytearray) -> int:
+    """Of an EXIF block; 1 where it is missing, impossible or damaged."""
+    try:
+        value = _tags(tiff).get(274, (1, 0))[0]
+    except struct.error as e:
+        log.debug("damaged EXIF: %s", e)
+        return 1
+    return value if 1 <= value <= 8 else 1
+
+
+def video_frames(path: Path) -> Iterator[Frame]:
+    """Every frame of a video; `time` is the presentation time in seconds from the first frame.
+    Raises SourceError, where the file is no video at the first frame."""
+    for seq, (when, frame) in enumerate(decode_video(open_video(path), str(path))):
+        yield Frame(frame_bgr(frame), seq, when, str(path))
+
+
+def open_video(path: Path) -> av.container.InputContainer:
+    try:
+        # The prefix keeps a colon in the name from being a protocol; a playlist reaches no network.
+        return av.open(f"file:{path}", options={"protocol_whitelist": "file"})
+    except (av.error.FFmpegError, OSError, ValueError) as e:
+        raise SourceError(
+            f"{path} is no video that can be read: {why(e)}; expected MP4, MKV, WebM, AVI, MOV …"
+        ) from e
+
+
+def video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
+    stream = container.streams.best("video")
+    if not isinstance(stream, av.VideoStream):
+        container.close()
+        raise SourceError(f"{name} holds no picture, only sound or data; expected a video")
+    return stream
+
+
+def decode_video(
+    container: av.container.InputContainer, name: str
+) -> Generator[tuple[float, av.VideoFrame], None, None]:
+    """Seconds since the first frame, and the frame. Damaged packets are left out and logged; the
+    container is closed at the end. Raises SourceError where reading fails or nothing is there."""
+    stream = video_stream(container, name)
+    period = 1 / float(stream.average_rate or 30)
+    first: float | None = None
+    last, damaged = -period, 0
+    try:
+        packets = container.demux(stream)
+        while (packet := next(packets, None)) is not None:
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                damaged += 1
+                continue
+            for frame in frames:
+                if not isinstance(frame, av.VideoFrame):
+                    continue
+                stamp = frame.time if frame.time is not None else last + period + (first or 0.0)
+                first = stamp if first is None else first
+                last = max(stamp - first, last)
+                yield last, frame
+        if first is None:
+            raise SourceError(f"{name} holds no video frame that can be decoded")
+    except (av.error.FFmpegError, OSError) as e:
+        raise SourceError(f"{name}: reading failed: {why(e)}") from e
+    finally:
+        if damaged:
+            log.warning("%s: %d damaged packets left out", name, damaged)
+        container.close()
+
+
+def frame_bgr(frame: av.VideoFrame) -> Image:
+    """The frame as uint8 BGR H×W×3, turned as its metadata say."""
+    image: Image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)
+    quarters = round(frame.rotation / 90) % 4
+    return np.ascontiguousarray(np.rot90(image, quarters)) if quarters else image
