@@ -7,6 +7,7 @@ the pixels as stored; videos come whole, with their own times.
 from __future__ import annotations
 
 import difflib
+import errno
 import glob
 import logging
 import os
@@ -194,7 +195,7 @@ def load_picture(path: Path) -> tuple[Image, int]:
 def _upright(image: Image, orientation: int) -> Image:
     """Undoes an EXIF orientation."""
     if orientation in (5, 6, 7, 8):
-        image = np.transpose(image, (1, 0, 2))
+        image = np.swapaxes(image, 0, 1)
     if orientation in (2, 3, 6, 7):
         image = image[:, ::-1]
     if orientation in (3, 4, 7, 8):
@@ -334,22 +335,28 @@ def video_stream(container: av.container.InputContainer, name: str) -> av.VideoS
 
 
 def decode_video(
-    container: av.container.InputContainer, name: str
+    container: av.container.InputContainer, name: str, *, remote: bool = False
 ) -> Generator[tuple[float, av.VideoFrame], None, None]:
     """Seconds since the first frame, and the frame. Damaged packets are left out and logged; the
-    container is closed at the end. Raises SourceError where reading fails or nothing is there."""
+    container is closed at the end. `remote`: a server that hangs up is the end, no error. Raises
+    SourceError where reading fails or nothing is there."""
     stream = video_stream(container, name)
     period = 1 / float(stream.average_rate or 30)
     first: float | None = None
     last, damaged = -period, 0
     try:
         packets = container.demux(stream)
-        while (packet := next(packets, None)) is not None:
+        while True:
             try:
-                frames = packet.decode()
+                packet = next(packets, None)
+                frames = packet.decode() if packet is not None else []
             except av.error.InvalidDataError:
                 damaged += 1
                 continue
+            except OSError as e:
+                if e.errno != errno.EIO or first is None or not remote:
+                    raise
+                packet, frames = None, list(stream.codec_context.decode(None))
             for frame in frames:
                 if not isinstance(frame, av.VideoFrame):
                     continue
@@ -357,6 +364,8 @@ def decode_video(
                 first = stamp if first is None else first
                 last = max(stamp - first, last)
                 yield last, frame
+            if packet is None:
+                break
         if first is None:
             raise SourceError(f"{name} holds no video frame that can be decoded")
     except (av.error.FFmpegError, OSError) as e:

@@ -309,7 +309,7 @@ class _Live(_Threaded):
     def _work(self) -> None:
         pause, connections = _PAUSES[0], 0
         while not self._stop.is_set():
-            reason = "the connection ended"
+            reason = f"{self._info.name}: the connection ended"
             try:
                 self._connect()
                 self.reconnects, connections = connections, connections + 1
@@ -328,7 +328,7 @@ class _Live(_Threaded):
             if self._ended or self._stop.is_set():
                 return
             self.note = f"{reason}; trying again in {pause:g} s"
-            log.warning("%s: %s", self._info.name, self.note)
+            log.warning("%s", self.note)
             self._stop.wait(pause)
             pause = min(2 * pause, _PAUSES[1])
 
@@ -376,7 +376,7 @@ class _Camera(_Live):
                 good = time.monotonic()
                 yield as_bgr(image, self._info.name)
             elif time.monotonic() - good > _STALL:
-                raise SourceError("the camera gives no frames any more; is it plugged in?")
+                raise SourceError(f"{self._info.name} gives no frames any more; is it plugged in?")
             else:
                 self._stop.wait(0.02)
 
@@ -393,7 +393,7 @@ class _Stream(_Live):
         self._container: av.container.InputContainer | None = None
 
     def _connect(self) -> None:
-        options = {"protocol_whitelist": _PROTOCOLS, "fflags": "nobuffer"}
+        options = {"protocol_whitelist": _PROTOCOLS}
         if self._url.lower().startswith("rtsp"):
             options["rtsp_transport"] = "tcp"
         wait = self._settings.timeout
@@ -413,7 +413,7 @@ class _Stream(_Live):
         container = self._container
         if container is None:
             return
-        frames = decode_video(container, self._info.name)
+        frames = decode_video(container, self._info.name, remote=True)
         if (container.duration or 0) > 0:
             # A file on a server arrives faster than it plays, and has an end.
             self._play(frames, live=True)
