@@ -179,6 +179,12 @@ class Labels:
             return False
         return votes.count >= _VOTES or (votes.count >= 2 and float(votes.mean.max()) > 0.97)
 
+    def doubt(self, track: int) -> None:
+        """What was said of the track counts as one answer: its ink has changed."""
+        votes = self._votes.get(track)
+        if votes:
+            votes.count = 1
+
     def keep(self, tracks: Iterable[int]) -> None:
         """Forgets all other tracks."""
         alive = set(tracks)

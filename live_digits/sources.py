@@ -246,11 +246,12 @@ class _Threaded:
     def _put(self, image: Image, seq: int, when: float, name: str = "") -> bool:
         """Offers one frame; False once the source is being closed."""
         image.flags.writeable = False
-        frame = Frame(image, seq, when, name or self._info.name)
+        now = time.monotonic()
+        frame = Frame(image, seq, when, name or self._info.name, now)
         with self._condition:
             self.captured += 1
             self._size = image.shape[1], image.shape[0]
-            self._arrivals.append(time.monotonic())
+            self._arrivals.append(now)
             if self._lossless:
                 self._condition.wait_for(lambda: len(self._frames) < _QUEUE or self._stop.is_set())
             elif self._frames:

@@ -78,6 +78,15 @@ class Tracker:
         self._known = alive + fresh
         return tuple(tracks)
 
+    def missing(self, time: float) -> tuple[Track, ...]:
+        """Tracks that the latest frame did not show but that may return, where they should be by
+        now. Their `candidate` is −1."""
+        return tuple(
+            Track(k.id, _shifted(k.box, k.shift * (time - k.seen)), -1, k.age)
+            for k in self._known
+            if k.seen < time
+        )
+
     def alive(self) -> frozenset[int]:
         """Ids that may still return, this frame's included."""
         return frozenset(k.id for k in self._known)
@@ -136,3 +145,7 @@ class Tracker:
             k.shift = k.shift + _SMOOTH * (step - k.shift)
         k.box, k.primary, k.pieces, k.seen = c.box, c.primary, len(c.pieces), time
         k.age += 1
+
+
+def _shifted(box: Box, by: _Array) -> Box:
+    return Box(box.x + round(float(by[0])), box.y + round(float(by[1])), box.w, box.h)

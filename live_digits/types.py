@@ -32,13 +32,15 @@ class Frame:
 
     `image` is uint8 BGR H×W×3 and never written to after capture. `seq` grows by at least 1 from
     frame to frame and shows drops. `time` is seconds: the monotonic clock at the moment of capture
-    for cameras, streams and the demo, the presentation time for files.
+    for cameras, streams and the demo, the presentation time for files. `arrived` is the monotonic
+    moment from which the frame could be had, whatever its kind: latency counts from there.
     """
 
     image: Image
     seq: int
     time: float
     source: str = ""
+    arrived: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,11 @@ class Box:
             return 0.0
         shared = w * h
         return shared / (self.area + other.area - shared)
+
+    def clipped(self, width: int, height: int) -> Box:
+        """The part inside a picture of width × height; of no area where it lies outside."""
+        x, y = min(max(self.x, 0), width), min(max(self.y, 0), height)
+        return Box(x, y, max(0, min(self.right, width) - x), max(0, min(self.bottom, height) - y))
 
     def as_list(self) -> list[int]:
         return [self.x, self.y, self.w, self.h]

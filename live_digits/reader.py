@@ -1,0 +1,166 @@
+"""Find, follow, read: a frame → its Reading. Whoever owns a reader decides where the network runs.
+
+`read_picture` serves single pictures. `Follower` serves moving ones: it names the crops that need an
+answer, learns the answers whenever they come, and gives each frame's reading from what it knows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from live_digits.classifier import Classifier
+from live_digits.config import PipelineSettings, ReadingSettings, Settings
+from live_digits.inference import Answer
+from live_digits.labels import Labels, numbered, reading_order, resolve_once
+from live_digits.pipeline import Vision, crops, find
+from live_digits.tracker import Tracker
+from live_digits.types import CROP_SIZE, Digit, Frame, Image, Reading, Track
+
+RECHECK = 0.5
+"""Seconds after which the crop of a track that is settled is looked at again."""
+_CHANGED = 22.0
+"""Mean absolute difference of two crops (0…255) from which the ink is not the same."""
+_EMPTY = np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8)
+
+
+def read_picture(frame: Frame, settings: Settings, classifier: Classifier) -> Reading:
+    """All digits of one picture, `track` counting from 1 in reading order."""
+    vision = find(frame.image, settings.pipeline)
+    resolution = resolve_once(
+        vision.candidates, classifier.classify(crops(vision)), settings.reading
+    )
+    digits, lines = reading_order(resolution.digits)
+    height, width = frame.image.shape[:2]
+    return Reading(
+        frame.source, frame.seq, frame.time, width, height,
+        numbered(digits), lines, (), resolution.rejected,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A frame after vision and tracking; `tracks` has one entry a candidate."""
+
+    frame: Frame
+    vision: Vision
+    tracks: tuple[Track, ...]
+
+
+@dataclass(slots=True)
+class _Read:
+    """The crop of a track that was asked about last, and when it was last looked at."""
+
+    crop: Image
+    at: float
+
+
+class Follower:
+    """Follows and reads the digits of a moving picture. Belongs to one thread."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._tracker = Tracker(settings.tracker)
+        self._labels = Labels(settings.reading)
+        self._read: dict[int, _Read] = {}
+        self._held: dict[int, Digit] = {}
+
+    def see(self, frame: Frame, pipeline: PipelineSettings) -> Seen:
+        """Vision and tracking of a new frame; times grow from call to call."""
+        vision = find(frame.image, pipeline)
+        tracks = self._tracker.update(vision.candidates, frame.time)
+        alive = self._tracker.alive()
+        self._labels.keep(alive)
+        self._read = {i: r for i, r in self._read.items() if i in alive}
+        return Seen(frame, vision, tracks)
+
+    def wanted(self, seen: Seen, every: bool = False) -> tuple[tuple[int, ...], Image]:
+        """The tracks that need an answer, and their crops (uint8 N×28×28): new ones, those not
+        settled, and settled ones whose ink has changed. `every`: all of them."""
+        time = seen.frame.time
+        looked = [t for t in seen.tracks if every or self._due(t, time)]
+        if not looked:
+            return (), _EMPTY
+        images = crops(seen.vision, [t.candidate for t in looked])
+        rows = []
+        for row, t in enumerate(looked):
+            if every or self._news(t, images[row], time):
+                rows.append(row)
+                self._read[t.id] = _Read(images[row], time)
+        return tuple(looked[row].id for row in rows), images[rows]
+
+    def _due(self, track: Track, time: float) -> bool:
+        before = self._read.get(track.id)
+        if before is None:
+            return True
+        if not self._labels.settled(track.id):
+            # A crop blurred by motion is no better evidence than what is known already.
+            return not (track.moving and self._labels.count(track.id))
+        # Ids spread the looks over the frames between.
+        return not track.moving and time - before.at >= RECHECK * (1 + track.id % 8 / 16)
+
+    def _news(self, track: Track, crop: Image, time: float) -> bool:
+        before = self._read.get(track.id)
+        if before is None or not self._labels.settled(track.id):
+            return True
+        before.at = time
+        difference = np.abs(crop.astype(np.int16) - before.crop)
+        if float(difference.mean()) < _CHANGED:
+            return False
+        self._labels.doubt(track.id)
+        return True
+
+    def learn(self, answers: Iterable[Answer]) -> None:
+        """Takes answers, late ones too: those of tracks that are gone count nothing."""
+        alive = self._tracker.alive()
+        for answer in answers:
+            if answer.track in alive:
+                self._labels.add(answer.track, answer.probabilities)
+
+    def reading(self, seen: Seen) -> Reading:
+        """What this frame says by all that is known. A digit that the frame lost is held where it
+        should be until its track expires: nothing flickers."""
+        resolution = self._labels.resolve(seen.vision.candidates, seen.tracks)
+        digits = list(resolution.digits)
+        here = {t.id for t in seen.tracks}
+        height, width = seen.frame.image.shape[:2]
+        for track in self._tracker.missing(seen.frame.time):
+            held = self._held.get(track.id)
+            if held is None or track.id in here or any(d.box.iou(track.box) > 0 for d in digits):
+                continue
+            box = track.box.clipped(width, height)
+            if box.area * 2 >= track.box.area:
+                digits.append(replace(held, box=box))
+        self._held = {d.track: d for d in digits}
+        ordered, lines = reading_order(digits)
+        frame = seen.frame
+        return Reading(
+            frame.source, frame.seq, frame.time, width, height,
+            ordered, lines, resolution.pending, resolution.rejected,
+        )  # fmt: skip
+
+    def waiting(self, seen: Seen) -> bool:
+        """True while a track of this frame has no answer yet."""
+        return any(self._labels.count(t.id) == 0 for t in seen.tracks)
+
+    def configure(self, reading: ReadingSettings) -> None:
+        """Takes new limits from the next frame on."""
+        self._labels.settings = reading
+
+    def reset(self) -> None:
+        """Forgets all tracks and votes; ids go on counting."""
+        self._tracker.reset()
+        self._labels.reset()
+        self._read.clear()
+        self._held.clear()
+
+
+def read_moving(frame: Frame, follower: Follower, settings: Settings, net: Classifier) -> Reading:
+    """A video's next frame, read at once on the caller's thread."""
+    seen = follower.see(frame, settings.pipeline)
+    tracks, images = follower.wanted(seen)
+    if tracks:
+        answers = net.classify(images)
+        follower.learn(Answer(t, p) for t, p in zip(tracks, answers, strict=True))
+    return follower.reading(seen)
