@@ -87,17 +87,23 @@ class PipelineSettings:
     blur: int = _option(
         5, "Gaussian kernel, odd, pixels", low=1, high=71, step=2, trackbar="blur kernel"
     )
-    canny_low: int = _option(
-        40, "Canny's lower threshold", low=0, high=255, trackbar="canny low"
-    )
+    canny_low: int = _option(40, "Canny's lower threshold", low=0, high=255, trackbar="canny low")
     canny_ratio: int = _option(
-        2, "Canny's upper threshold as a multiple of the lower", low=1, high=7, trackbar="canny ratio"
+        2,
+        "Canny's upper threshold as a multiple of the lower",
+        low=1,
+        high=7,
+        trackbar="canny ratio",
     )
     canny_aperture: int = _option(
         3, "Canny's Sobel kernel", choices=(3, 5, 7), trackbar="canny aperture"
     )
     dilate_kernel: int = _option(
-        3, "side of the square that dilates the edges, pixels", low=1, high=15, trackbar="dilate kernel"
+        3,
+        "side of the square that dilates the edges, pixels",
+        low=1,
+        high=15,
+        trackbar="dilate kernel",
     )
     dilate_iterations: int = _option(
         1, "times the edges are dilated", low=0, high=8, trackbar="dilate times"
@@ -154,7 +160,10 @@ class WindowSettings:
     """What is shown."""
 
     width: int = _option(
-        0, "widest the picture is shown, pixels; 0 takes the frame's own, at most the screen", low=0, high=7680
+        0,
+        "widest the picture is shown, pixels; 0 takes the frame's own, at most the screen",
+        low=0,
+        high=7680,
     )
     confidence: bool = _option(True, "write each digit's confidence beside it")
 
@@ -180,7 +189,9 @@ class HandsSettings:
     """Hands over the page (extra `hands`)."""
 
     mode: str = _option(
-        "auto", "auto: where the extra and a model are at hand; on; off", choices=("auto", "on", "off")
+        "auto",
+        "auto: where the extra and a model are at hand; on; off",
+        choices=("auto", "on", "off"),
     )
     model: str = _option("", "a hand_landmarker.task file; empty uses the one fetched before")
 
@@ -225,9 +236,7 @@ def from_slider(option: Option, position: int) -> int:
 
 def to_slider(option: Option, value: int) -> int:
     """The position whose value is nearest to `value`."""
-    return min(
-        range(slider_max(option) + 1), key=lambda p: abs(from_slider(option, p) - value)
-    )
+    return min(range(slider_max(option) + 1), key=lambda p: abs(from_slider(option, p) - value))
 
 
 def profile_defaults(profile: str) -> PipelineSettings:
@@ -354,12 +363,16 @@ def _lines_of(node: Any) -> dict[tuple[str, ...], int]:
 def parse(text: str, name: str = "config") -> dict[str, dict[str, Any]]:
     """The settings that a YAML text holds, each checked. Raises ConfigError with the line."""
     if len(text) > _LARGEST:
-        raise ConfigError(f"{name} has {len(text)} characters; a config file has at most {_LARGEST}")
+        raise ConfigError(
+            f"{name} has {len(text)} characters; a config file has at most {_LARGEST}"
+        )
     try:
         for token in yaml.scan(text):
             if isinstance(token, (yaml.AnchorToken, yaml.AliasToken, yaml.TagToken)):
                 line = token.start_mark.line + 1
-                raise ConfigError(f"{name}, line {line}: anchors, aliases and tags have no use here")
+                raise ConfigError(
+                    f"{name}, line {line}: anchors, aliases and tags have no use here"
+                )
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
     except yaml.YAMLError as e:
@@ -389,7 +402,9 @@ def parse(text: str, name: str = "config") -> dict[str, dict[str, Any]]:
         if entries is None:
             continue
         if not isinstance(entries, dict):
-            raise ConfigError(f"{where}: {section} is {_shown(entries)}, expected settings under it")
+            raise ConfigError(
+                f"{where}: {section} is {_shown(entries)}, expected settings under it"
+            )
         for key, value in entries.items():
             line = lines.get((str(section), str(key)), 1)
             try:

@@ -186,7 +186,7 @@ def _place(
     mask = np.where(alpha > _TIGHT, 255, 0).astype(np.uint8)
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     outline = np.concatenate([c.reshape(-1, 2) for c in contours]).astype(np.float64)
-    return _Placed(int(labels[pick]), line, space, outline + (x0, y0))
+    return _Placed(int(labels[pick]), line, space, outline + np.array((x0, y0)))
 
 
 def _smooth(picture: Image, side: int) -> Floats:

@@ -46,8 +46,9 @@ class MissingExtraError(LiveDigitsError):
 
     def __init__(self, feature: str, extra: str) -> None:
         super().__init__(
-            f"{feature} needs the extra '{extra}': install it with  pip install \"live-digits[{extra}]\""
-            f"  (from a checkout: pip install \".[{extra}]\")"
+            f"{feature} needs the extra '{extra}': install it with  "
+            f'pip install "live-digits[{extra}]"'
+            f'  (from a checkout: pip install ".[{extra}]")'
         )
         self.feature = feature
         self.extra = extra

@@ -1,7 +1,7 @@
 """Reading off the picture's way: one worker thread owns the network.
 
 A one-slot mailbox takes the crops that need a reading; a newer request replaces one that still
-waits, so work never queues. Each request runs as one batch and its answers come back keyed by track.
+waits, so work never queues. Each request runs as one batch; answers come back keyed by track.
 """
 
 from __future__ import annotations
@@ -163,9 +163,7 @@ class InferenceWorker:
         probabilities = classifier.classify(crops)
         took = time.perf_counter() - start
         with self._condition:
-            self._answers.extend(
-                Answer(t, p) for t, p in zip(tracks, probabilities, strict=True)
-            )
+            self._answers.extend(Answer(t, p) for t, p in zip(tracks, probabilities, strict=True))
             self._batches += 1
             self._crops += len(tracks)
             self._last = len(tracks)

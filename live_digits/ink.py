@@ -17,7 +17,7 @@ INK = 200
 _REDUCE = 8
 """The ground is estimated on a picture this much smaller."""
 _WINDOW = 15
-"""Window of the closing on the reduced picture; strokes up to about _REDUCE × _WINDOW px survive."""
+"""Window of the closing on the reduced picture; strokes to about _REDUCE × _WINDOW px survive."""
 _DARKEST = 24
 """Grounds darker than this are taken as this: noise there must not become ink."""
 _NOISES = 4.5
@@ -69,7 +69,7 @@ def light_on_dark(grey: Image) -> bool:
     small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     if float(np.median(small)) > _DARK_GROUND:
         return False
-    level, light = cv2.threshold(small, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    _, light = cv2.threshold(small, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     area = cv2.countNonZero(light)
     if area == 0 or area > _LIGHT_SHARE * small.size:
         return False
@@ -90,7 +90,7 @@ def ground(grey: Image) -> Image:
     closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE)
     calm = cv2.medianBlur(closed, 5)
     full = cv2.resize(calm, (w, h), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.max(full, float(_DARKEST)), np.uint8)  # type: ignore[call-overload]
+    return np.asarray(cv2.max(full, float(_DARKEST)), np.uint8)
 
 
 def darkness(grey: Image) -> Image:
@@ -116,9 +116,13 @@ def _ink_level(dark: Image, floor: float) -> float:
     rows, columns = max(1, h // _TILE), max(1, w // _TILE)
     side_y, side_x = h // rows, w // columns
     tiles = dark[: rows * side_y, : columns * side_x].reshape(rows, side_y, columns, side_x)
-    peaks = np.partition(
-        tiles.transpose(0, 2, 1, 3).reshape(rows * columns, -1)[:, ::2], -_TILE_PEAK, axis=1
-    )[:, -_TILE_PEAK] if side_y * side_x > 4 * _TILE_PEAK else tiles.max(axis=(1, 3)).ravel()
+    peaks = (
+        np.partition(
+            tiles.transpose(0, 2, 1, 3).reshape(rows * columns, -1)[:, ::2], -_TILE_PEAK, axis=1
+        )[:, -_TILE_PEAK]
+        if side_y * side_x > 4 * _TILE_PEAK
+        else tiles.max(axis=(1, 3)).ravel()
+    )
     inked = peaks[peaks > floor]
     return float(np.percentile(inked, _LEVEL)) if inked.size else floor
 
@@ -138,7 +142,7 @@ def rulings(mask: Image) -> Image:
         thin = cv2.subtract(mask, cv2.morphologyEx(mask, cv2.MORPH_OPEN, broad))
         pieces = cv2.morphologyEx(cv2.dilate(thin, slack), cv2.MORPH_OPEN, run)
         lines = cv2.morphologyEx(pieces, cv2.MORPH_CLOSE, run)
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(lines, connectivity=8)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(lines, connectivity=8)
         length = stats[:, cv2.CC_STAT_WIDTH if across else cv2.CC_STAT_HEIGHT]
         wide = stats[:, cv2.CC_STAT_HEIGHT if across else cv2.CC_STAT_WIDTH]
         straight = length > _STRAIGHT * wide

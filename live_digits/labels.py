@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -81,7 +82,9 @@ def _choose(candidates: Sequence[Candidate], probabilities: Floats) -> set[int]:
         if len(group) == 1:
             chosen.update(group)
         elif len(group) <= _EXHAUSTIVE:
-            chosen.update(_best_set(tuple(sorted(group, key=lambda i: -worth[i])), candidates, worth))
+            chosen.update(
+                _best_set(tuple(sorted(group, key=lambda i: -worth[i])), candidates, worth)
+            )
         else:
             chosen.update(_greedy(group, candidates, worth))
     return chosen
@@ -165,7 +168,8 @@ class Labels:
             self._votes[track] = _Votes(np.asarray(probabilities, np.float32).copy())
             return
         votes.count = min(votes.count + 1, _VOTES)
-        votes.mean = votes.mean + (probabilities - votes.mean) / votes.count
+        step = (probabilities - votes.mean) / votes.count
+        votes.mean = np.asarray(votes.mean + step, np.float32)
 
     def count(self, track: int) -> int:
         """Answers so far, at most as many as the mean remembers."""
@@ -198,9 +202,9 @@ class Labels:
         """The digits of this frame; boxes without an answer yet are pending."""
         known = [t for t in tracks if t.id in self._votes]
         own = [candidates[t.candidate] for t in known]
-        answers = np.array(
-            [self._leaning(self._votes[t.id]) for t in known], np.float32
-        ).reshape(-1, NOT_A_DIGIT + 1)
+        answers = np.array([self._leaning(self._votes[t.id]) for t in known], np.float32).reshape(
+            -1, NOT_A_DIGIT + 1
+        )
         chosen = _choose(own, answers)
         digits, rejected = [], []
         taken: set[int] = set()
@@ -227,7 +231,7 @@ class Labels:
         """The mean, leaning to what is shown: rivals of nearly equal worth must not take turns."""
         if votes.shown is None:
             return votes.mean
-        leaning = votes.mean.copy()
+        leaning: Floats = np.array(votes.mean, np.float32)
         leaning[votes.shown] = min(1.0, leaning[votes.shown] + _KEEP)
         return leaning
 
@@ -299,7 +303,7 @@ def _slope(digits: Sequence[Digit]) -> float:
 
 def _text(line: Sequence[Digit]) -> str:
     """The line's digits, a space where the gap says that a number ends."""
-    gaps = [b.box.x - a.box.right for a, b in zip(line, line[1:], strict=False)]
+    gaps = [b.box.x - a.box.right for a, b in pairwise(line)]
     height = float(np.median([d.box.h for d in line]))
     usual = max(float(np.median(gaps)) if len(gaps) > 2 else 0.0, 0.12 * height)
     wide = max(_WORD_GAP * height * 0.6, _WORD_RATIO * usual)

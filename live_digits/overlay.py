@@ -52,7 +52,7 @@ HELP = (
 
 def _unit(image: Image) -> float:
     """How large to draw: 1 at 720 lines."""
-    return max(_SMALLEST, image.shape[0] / _REFERENCE)
+    return float(max(_SMALLEST, image.shape[0] / _REFERENCE))
 
 
 def _measure(text: str, size: float) -> tuple[int, int]:
@@ -82,7 +82,14 @@ def draw(image: Image, reading: Reading, status: Status, confidence: bool = True
 
     `reading` is in the pixels of `image`; `confidence` writes each digit's percentage.
     """
-    out = image.copy()
+    out = annotate(image, reading, confidence)
+    decorate(out, status)
+    return out
+
+
+def annotate(image: Image, reading: Reading, confidence: bool = True) -> Image:
+    """The picture with its boxes, digits and text lines, without a status bar."""
+    out: Image = np.array(image, np.uint8)
     unit = _unit(out)
     for box in reading.rejected:
         _frame(out, box, _QUIET, 1)
@@ -92,7 +99,6 @@ def draw(image: Image, reading: Reading, status: Status, confidence: bool = True
     for digit in reading.digits:
         _digit(out, digit, unit, confidence)
     _lines(out, reading.lines, unit)
-    decorate(out, status)
     return out
 
 
@@ -332,4 +338,3 @@ def contact_sheet(crops: Image, labels: Sequence[str]) -> Image:
         page[y : y + _CELL, x : x + _CELL] = np.asarray(large)[..., None]
         _write(page, label, x, y + _CELL + 20, 0.5)
     return page
-

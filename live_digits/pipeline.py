@@ -110,9 +110,7 @@ def _find_classic(image: Image, settings: PipelineSettings) -> Vision:
     mode = cv2.THRESH_BINARY_INV | (0 if settings.threshold else cv2.THRESH_OTSU)
     ink = np.asarray(cv2.threshold(grey, settings.threshold, 255, mode)[1], np.uint8)
     boxes = contour_boxes(dilated)
-    candidates = tuple(
-        Candidate(box, frozenset((i,)), ink=box.area) for i, box in enumerate(boxes)
-    )
+    candidates = tuple(Candidate(box, frozenset((i,)), ink=box.area) for i, box in enumerate(boxes))
     nothing = np.zeros((0, 0), np.int32)
     stages = Stages(grey, blur, edges, dilated, ink)
     return Vision(candidates, stages, 1.0, boxes, nothing, "classic")
@@ -193,9 +191,7 @@ def _blobs(mask: Image) -> tuple[list[Blob], Labels]:
         keep = np.sort(keep[np.argsort(area[keep])[-MOST_PIECES:]])
     new = np.zeros(count, np.int32)
     new[keep] = np.arange(1, len(keep) + 1)
-    blobs = [
-        Blob(int(new[i]), Box(*(int(v) for v in stats[i, :4])), int(area[i])) for i in keep
-    ]
+    blobs = [Blob(int(new[i]), Box(*(int(v) for v in stats[i, :4])), int(area[i])) for i in keep]
     return blobs, new[labels]
 
 
@@ -220,4 +216,4 @@ def _crop(vision: Vision, index: int) -> Image:
     own = np.isin(labels, tuple(pieces)) if len(pieces) > 1 else labels == next(iter(pieces))
     rim = cv2.dilate(own.astype(np.uint8), _SOFT_RIM)
     rim[(labels > 0) & ~own] = 0
-    return normalise(vision.stages.ink[y0:y1, x0:x1] * rim)
+    return normalise(np.asarray(vision.stages.ink[y0:y1, x0:x1] * rim, np.uint8))

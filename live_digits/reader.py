@@ -1,7 +1,7 @@
-"""Find, follow, read: a frame → its Reading. Whoever owns a reader decides where the network runs.
+"""Find, follow, read: a frame → its Reading. The caller decides where the network runs.
 
-`read_picture` serves single pictures. `Follower` serves moving ones: it names the crops that need an
-answer, learns the answers whenever they come, and gives each frame's reading from what it knows.
+`read_picture` serves single pictures. `Follower` serves moving ones: it names the crops that need
+an answer, learns answers whenever they come, and gives each frame's reading from what it knows.
 """
 
 from __future__ import annotations

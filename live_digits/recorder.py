@@ -109,8 +109,8 @@ class Recorder:
         self._stop = threading.Event()
         self.path = _new_folder(Path(settings.folder), self._started, settings.min_free_mb)
         try:
-            self._film = _Film(self.path / VIDEO, self._size, fps, settings.preset, settings.crf)
-            self._lines = _Lines(self.path / READINGS)
+            self._film = Film(self.path / VIDEO, self._size, fps, settings.preset, settings.crf)
+            self._lines = Lines(self.path / READINGS)
             self._write_session()
             self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
             self._thread.start()
@@ -280,7 +280,7 @@ class Recorder:
             self.path.rmdir()
 
 
-class _Film:
+class Film:
     """The video file: frames in, H.264 out, at the frames' own times."""
 
     def __init__(
@@ -426,7 +426,7 @@ def _cut_torn(path: Path) -> None:
         file.truncate(whole)
 
 
-class _Lines:
+class Lines:
     """The readings file: whole lines only, each in the file when `add` returns."""
 
     def __init__(self, path: Path) -> None:

@@ -73,9 +73,7 @@ def union(boxes: Iterable[Box]) -> Box:
     return Box(x, y, max(b.right for b in every) - x, max(b.bottom for b in every) - y)
 
 
-def propose(
-    blobs: Sequence[Blob], labels: Labels, shape: tuple[int, ...]
-) -> tuple[Proposal, ...]:
+def propose(blobs: Sequence[Blob], labels: Labels, shape: tuple[int, ...]) -> tuple[Proposal, ...]:
     """All proposals for the blobs of a picture of `shape`. Cuts write new piece ids to `labels`."""
     blobs = [b for b in blobs if not _is_border(b.box, shape)]
     found: dict[frozenset[int], Proposal] = {}
@@ -201,14 +199,14 @@ def _joins(blobs: Sequence[Blob]) -> list[tuple[tuple[Blob, ...], bool]]:
         near = (across <= reach) & (down <= reach)
         near[i] = False
         smaller = near & (high < _PART * high[i]) & (x1 - x0 < 1.2 * high[i])
-        parts = [blobs[j] for j in np.flatnonzero(smaller) if _fits(big, blobs[j])]
+        parts = [blobs[int(j)] for j in np.flatnonzero(smaller) if _fits(big, blobs[int(j)])]
         parts = sorted(parts, key=lambda p: -p.ink)[: _MOST_JOINED - 1]
         for p in parts:
             groups.append(((big, p), _belongs(big.box, p.box)))
         if len(parts) > 1:
             groups.append(((big, *parts), all(_belongs(big.box, p.box) for p in parts)))
         alike = near & (high >= _PART * high[i]) & (high <= high[i])
-        for j in np.flatnonzero(alike):
+        for j in (int(k) for k in np.flatnonzero(alike)):
             if high[j] == high[i] and j < i:
                 continue
             both = union((big.box, blobs[j].box))
@@ -228,5 +226,3 @@ def _belongs(big: Box, part: Box) -> bool:
     """Mostly inside the larger one's box: no digit of its own."""
     across, down = _gap(big, part)
     return -across >= 0.6 * part.w and -down >= 0.6 * part.h
-
-

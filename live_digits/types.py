@@ -90,10 +90,10 @@ class Box:
 class Candidate:
     """A region of ink that may be one digit.
 
-    `pieces` are the ids (within one Vision) of the pieces of ink that it is made of. Candidates that
-    share a piece compete: at most one of them is read. `primary` marks the reading to expect before
-    the network has spoken (a whole connected blob); the others are its halves and its unions with
-    neighbours. `ink` is its amount of ink in pixels: what the candidate explains.
+    `pieces` are the ids (within one Vision) of the pieces of ink that it is made of. Candidates
+    that share a piece compete: at most one of them is read. `primary` marks the reading to expect
+    before the network has spoken (a whole connected blob); the others are its halves and its
+    unions with neighbours. `ink` is its amount of ink in pixels: what the candidate explains.
     """
 
     box: Box

@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from enum import Enum
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -237,7 +238,7 @@ class Window:
                 position = to_slider(option, getattr(self._settings, name))
                 cv2.createTrackbar(
                     _label(name), PARAMETERS, position, slider_max(option),
-                    lambda value, name=name: self._moved(name, value),
+                    partial(self._moved, name),
                 )  # fmt: skip
             self._show_values()
             cv2.namedWindow(TITLE, flags)

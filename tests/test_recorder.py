@@ -310,13 +310,13 @@ def test_closing_twice_is_closing_once(tmp_path: Path) -> None:
 def test_write_never_waits_and_drops_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode = recorder._Film.add
+    encode = recorder.Film.add
 
-    def slow(self: recorder._Film, image: Image, seconds: float) -> None:
+    def slow(self: recorder.Film, image: Image, seconds: float) -> None:
         time.sleep(0.1)
         encode(self, image, seconds)
 
-    monkeypatch.setattr(recorder._Film, "add", slow)
+    monkeypatch.setattr(recorder.Film, "add", slow)
     film = opened(tmp_path)
     slowest, taken = 0.0, 0
     for number in range(60):
@@ -336,16 +336,16 @@ def test_write_never_waits_and_drops_are_counted(
 def test_an_error_of_the_muxer_stops_and_leaves_a_film(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode = recorder._Film.add
+    encode = recorder.Film.add
     left = iter(range(40))
 
-    def failing(self: recorder._Film, image: Image, seconds: float) -> None:
+    def failing(self: recorder.Film, image: Image, seconds: float) -> None:
         if next(left, None) is None:
             raise OSError(28, "No space left on device")
         encode(self, image, seconds)
 
     film = opened(tmp_path)
-    monkeypatch.setattr(recorder._Film, "add", failing)
+    monkeypatch.setattr(recorder.Film, "add", failing)
     for number in range(40):
         put(film, picture(number), number, number / 30)
     film.write(picture(40), reading(40, 40 / 30), 40 / 30)

@@ -16,8 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from live_digits.errors import LiveDigitsError, MissingExtraError
 from live_digits.crops import normalise
+from live_digits.errors import LiveDigitsError, MissingExtraError
 from live_digits.training.negatives import drawn_digits, negatives
 from live_digits.types import CROP_SIZE, NOT_A_DIGIT, Image
 

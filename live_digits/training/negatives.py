@@ -54,7 +54,7 @@ def _half(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
         "l": ink[:, :columns],
         "r": ink[:, w - columns :],
     }
-    return np.asarray(parts[side]).copy()
+    return np.array(parts[side], np.uint8)
 
 
 def _drawn_or_real(rng: np.random.Generator, crops: Image) -> Image:

@@ -1,0 +1,470 @@
+"""The live loop: frames in; vision, tracks, readings and a picture out, one frame at a time.
+
+The only module that knows every room. It runs on the main thread; source, inference, recorder and
+the search for parameters have threads of their own and never make the picture wait.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from live_digits.auto import Searcher
+from live_digits.classifier import Classifier
+from live_digits.config import (
+    TRACKBARS,
+    PipelineSettings,
+    Settings,
+    as_dict,
+    find_config,
+    profile_defaults,
+    user_config_path,
+    write_back,
+)
+from live_digits.errors import LiveDigitsError, RecordingError
+from live_digits.inference import InferenceWorker
+from live_digits.overlay import contact_sheet, decorate, draw, stage_view
+from live_digits.pipeline import crops
+from live_digits.reader import Follower, Seen
+from live_digits.recorder import Recorder
+from live_digits.sources import Source
+from live_digits.stats import Figures
+from live_digits.types import VIEWS, Frame, Image, Reading, RecordingSummary, Status
+from live_digits.window import Command
+
+_WAIT = 0.02
+"""Seconds that the loop waits for a frame before it looks at the window again."""
+_REFRESH = 0.1
+"""Seconds between pictures while nothing changes but the clock."""
+_MESSAGE = 4.0
+"""Seconds that a message stays."""
+
+
+class Display(Protocol):
+    """What shows the picture and hears the keys: `window.Window`, or a fake in tests."""
+
+    def show(self, picture: Image) -> None: ...
+    def poll(self, wait_ms: int = 1) -> tuple[Command, ...]: ...
+    def parameters(self) -> PipelineSettings: ...
+    def set_parameters(self, settings: PipelineSettings) -> None: ...
+    def show_sheet(self, sheet: Image) -> None: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How one run goes, besides the settings. `duration`: seconds from the first frame on.
+    `config`: the file that w writes to. `each` is called with every frame's reading."""
+
+    record: bool = False
+    duration: float | None = None
+    auto: bool = False
+    config: Path | None = None
+    each: Callable[[Reading], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run leaves behind: the last text lines, the statistics, the recordings, failures."""
+
+    lines: tuple[str, ...]
+    stats: dict[str, Any]
+    recordings: tuple[RecordingSummary, ...]
+    errors: tuple[LiveDigitsError, ...]
+
+
+class App:
+    """One run. `run` returns at the end; `stop` (any thread, a signal handler) asks for it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        load: Callable[[], Classifier],
+        display: Display | None = None,
+        options: Options | None = None,
+    ) -> None:
+        """`load` makes the classifier; it is called on the thread that uses it."""
+        self.settings = settings
+        self._options = options or Options()
+        self._source, self._load, self._display = source, load, display
+        self._worker = InferenceWorker(load)
+        self._follower = Follower(settings)
+        self._pipeline = settings.pipeline
+        self._stop = threading.Event()
+        self._seen: Seen | None = None
+        self._reading: Reading | None = None
+        self._picture: Image | None = None
+        self._stale = False
+        self._frozen = False
+        self._view = 0
+        self._help = False
+        self._recorder: Recorder | None = None
+        self._recordings: list[RecordingSummary] = []
+        self._searcher: Searcher | None = None
+        self._auto_due, self._record_due = self._options.auto, self._options.record
+        self._errors: list[LiveDigitsError] = []
+        self._message, self._message_until = "", 0.0
+        self._lines: tuple[str, ...] = ()
+        self._figures = Figures()
+
+    def stop(self) -> None:
+        """Ends the run after the frame at hand."""
+        self._stop.set()
+
+    def run(self) -> Outcome:
+        """Runs to the end: the source's, the duration's, the window's or `stop`'s. Raises
+        SourceError where no first frame comes, and RecordingError where `record` cannot begin;
+        whatever fails later is in the outcome."""
+        try:
+            self._worker.start()
+            self._source.start()
+            while not self._stop.is_set() and self._step():
+                pass
+        finally:
+            self._close()
+        if self._source.error and self._figures.begun is None:
+            raise self._source.error
+        return self._outcome()
+
+    def _step(self) -> bool:
+        """One turn of the loop; False at the end."""
+        frame = self._source.read(_WAIT)
+        now = time.monotonic()
+        self._listen()
+        if frame is not None:
+            if not self._frozen or self._seen is None:
+                self._look(frame)
+                if self._record_due:
+                    self._record_due = False
+                    self._recorder = self._new_recorder()
+                self._present(frame.time, frame.arrived)
+            elif self._stale or now - self._figures.shown_at >= _REFRESH:
+                self._relook()
+                self._present(frame.time, None)
+        elif self._source.finished:
+            return False
+        elif self._seen and (self._stale or now - self._figures.shown_at >= _REFRESH):
+            self._relook()
+            self._present(None, None)
+        self._obey()
+        limit, begun = self._options.duration, self._figures.begun
+        return limit is None or begun is None or time.monotonic() - begun < limit
+
+    # --- seeing and reading ---
+
+    def _look(self, frame: Frame) -> None:
+        """A new frame through vision, tracks and what is known; asks for what is not."""
+        start = time.perf_counter()
+        self._seen = self._follower.see(frame, self._pipeline)
+        self._figures.vision.add(time.perf_counter() - start)
+        self._follower.learn(self._worker.results())
+        self._ask()
+        self._understand()
+        if self._auto_due and self._figures.count >= 2:
+            self._auto_due = False
+            self._search()
+
+    def _relook(self) -> None:
+        """The frame at hand once more: under new sliders, or with answers that have come since."""
+        if self._seen is None:
+            return
+        if self._stale:
+            self._seen = self._follower.see(self._seen.frame, self._pipeline)
+        self._follower.learn(self._worker.results())
+        self._ask()
+        self._understand()
+
+    def _ask(self, every: bool = False) -> None:
+        """Hands the worker what needs a reading, when it is free; `every`: all boxes at once."""
+        if self._seen is None or self._worker.failed or (self._worker.busy and not every):
+            return
+        tracks, images = self._follower.wanted(self._seen, every)
+        if tracks:
+            self._worker.submit(tracks, images)
+
+    def _understand(self) -> None:
+        if self._seen is None:
+            return
+        self._reading = self._follower.reading(self._seen)
+        self._figures.read(self._reading)
+        self._lines = self._reading.lines or self._lines
+        self._stale = False
+        if self._options.each and not self._frozen:
+            self._options.each(self._reading)
+
+    # --- showing ---
+
+    def _present(self, when: float | None, arrived: float | None) -> None:
+        """Draws, shows and records the frame at hand. `when`: its time in the recording; `arrived`:
+        when it was captured, None for a frame shown again."""
+        if self._seen is None or self._reading is None:
+            return
+        recorder = self._recorder
+        if self._display is None and recorder is None:
+            self._figures.shown(time.monotonic(), arrived)
+            return
+        status = self._status()
+        image = self._seen.frame.image
+        result = draw(image, self._reading, status, self.settings.window.confidence)
+        self._picture = stage_view(self._seen.vision.stages, VIEWS[self._view], result)
+        if self._view and self._display:
+            decorate(self._picture, status)
+        if self._display:
+            self._display.show(self._picture)
+        self._figures.shown(time.monotonic(), arrived)
+        if recorder and when is not None:
+            recorder.write(result, self._reading, when)
+            if recorder.error:
+                self._end_recording()
+
+    def _status(self) -> Status:
+        frame = self._seen.frame if self._seen else None
+        height, width = frame.image.shape[:2] if frame else (0, 0)
+        recorder, now = self._recorder, time.monotonic()
+        figures = self._figures.current(now, self._worker.stats)
+        message = self._message if now < self._message_until else self._source.note
+        return replace(
+            figures,
+            dropped=self._source.dropped,
+            source=_short(self._source.info.name),
+            width=width,
+            height=height,
+            profile=self._pipeline.profile,
+            model=Path(self.settings.model.name).name,
+            view=VIEWS[self._view],
+            frozen=self._frozen,
+            help=self._help,
+            recording_s=recorder.summary().seconds if recorder else None,
+            message=message,
+            error=self._alarm(),
+        )
+
+    def _alarm(self) -> str:
+        """The failure that the picture shall show."""
+        if self._worker.error:
+            reason = " ".join(str(self._worker.error).split()) or type(self._worker.error).__name__
+            ends = "; the picture goes on without readings" if self._worker.failed else ""
+            return f"reading failed: {reason}{ends}"
+        if self._errors and time.monotonic() < self._message_until:
+            return str(self._errors[-1])
+        return ""
+
+    def _say(self, text: str) -> None:
+        self._message, self._message_until = text, time.monotonic() + _MESSAGE
+
+    def _fail(self, error: LiveDigitsError) -> None:
+        """A failure that does not end the run: on the picture for a while, then in the outcome."""
+        self._errors.append(error)
+        self._message, self._message_until = "", time.monotonic() + 2 * _MESSAGE
+
+    # --- commands ---
+
+    def _listen(self) -> None:
+        """Takes the sliders as they stand, and the end of a search."""
+        if self._display:
+            now = self._display.parameters()
+            if now != self._pipeline:
+                self._pipeline, self._stale = now, True
+        searcher = self._searcher
+        if searcher and not searcher.is_alive():
+            self._searcher = None
+            self._take_found(searcher)
+
+    def _take_found(self, searcher: Searcher) -> None:
+        if searcher.error:
+            self._say(f"the search for parameters failed: {searcher.error}")
+        elif searcher.found:
+            found = searcher.found
+            self._set(found.settings)
+            what = "better parameters" if found.better else "nothing better than these"
+            self._say(f"{what}: {found.digits} digits ({found.tried} settings tried)")
+
+    def _obey(self) -> None:
+        if self._display is None:
+            return
+        for command in self._display.poll():
+            if command is Command.QUIT:
+                self.stop()
+            else:
+                getattr(self, f"_do_{command.name.lower()}")()
+
+    def _set(self, settings: PipelineSettings) -> None:
+        if settings != self._pipeline:
+            self._pipeline, self._stale = settings, True
+        if self._display:
+            self._display.set_parameters(settings)
+
+    def _do_freeze(self) -> None:
+        self._frozen = not self._frozen
+
+    def _do_predict(self) -> None:
+        if self._worker.failed:
+            self._say("nothing reads any more: see the error")
+            return
+        self._ask(every=True)
+        self._say("predicting")
+
+    def _do_extract(self) -> None:
+        if self._seen is None or self._reading is None:
+            return
+        candidate_of = {t.id: t.candidate for t in self._seen.tracks}
+        labels = {
+            candidate_of[d.track]: f"{d.digit}  {d.confidence:.0%}"
+            for d in self._reading.digits
+            if d.track in candidate_of
+        }
+        unread = dict.fromkeys(self._reading.pending, "...") | dict.fromkeys(
+            self._reading.rejected, "-"
+        )
+        for i, c in enumerate(self._seen.vision.candidates):
+            if c.primary and i not in labels and c.box in unread:
+                labels[i] = unread[c.box]
+        sheet = contact_sheet(crops(self._seen.vision, list(labels)), list(labels.values()))
+        if self._display:
+            self._display.show_sheet(sheet)
+        self._save(sheet, "crops")
+
+    def _do_save(self) -> None:
+        if self._picture is not None:
+            self._save(self._picture, "picture")
+
+    def _save(self, picture: Image, what: str) -> None:
+        """Writes a PNG beside the recordings; a name is never used twice."""
+        folder = Path(self.settings.recording.folder).expanduser()
+        stem = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{what}"
+        path, number = folder / f"{stem}.png", 1
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            while path.exists():
+                number += 1
+                path = folder / f"{stem}_{number}.png"
+            data = np.asarray(cv2.imencode(".png", picture)[1])
+            path.write_bytes(data.tobytes())
+        except OSError as e:
+            self._fail(RecordingError(f"{path} cannot be written: {e.strerror or e}"))
+            return
+        self._say(f"saved {path}")
+
+    def _do_record(self) -> None:
+        if self._recorder:
+            self._end_recording()
+        else:
+            self._start_recording()
+
+    def _do_view(self) -> None:
+        self._view = (self._view + 1) % len(VIEWS)
+
+    def _do_auto(self) -> None:
+        self._search()
+
+    def _search(self) -> None:
+        if self._searcher or self._seen is None:
+            return
+        settings = replace(self.settings, pipeline=self._pipeline)
+        self._searcher = Searcher(self._seen.frame.image, settings, self._load)
+        self._searcher.start()
+        self._say("looking for good parameters")
+
+    def _do_write(self) -> None:
+        path = self._options.config or find_config() or user_config_path()
+        changes: dict[tuple[str, str], Any] = {
+            ("pipeline", name): getattr(self._pipeline, name) for name in (*TRACKBARS, "profile")
+        }
+        try:
+            write_back(path, changes)
+        except LiveDigitsError as e:
+            self._fail(e)
+            return
+        self._say(f"sliders written to {path}")
+
+    def _do_defaults(self) -> None:
+        self._set(profile_defaults(self._pipeline.profile))
+        self._say("sliders at their defaults")
+
+    def _do_help(self) -> None:
+        self._help = not self._help
+
+    # --- recording, the end ---
+
+    def _start_recording(self) -> None:
+        if self._seen is None:
+            return
+        try:
+            self._recorder = self._new_recorder()
+        except RecordingError as e:
+            self._fail(e)
+
+    def _new_recorder(self) -> Recorder:
+        """A recording of frames like the one at hand. Raises RecordingError."""
+        assert self._seen is not None
+        info = self._source.info
+        height, width = self._seen.frame.image.shape[:2]
+        fps = info.reported.fps or info.requested.fps or info.measured.fps
+        settings = replace(self.settings, pipeline=self._pipeline)
+        session = {
+            "source": info.as_json(),
+            "model": self.settings.model.name,
+            "settings": as_dict(settings),
+        }
+        return Recorder(self.settings.recording, width, height, fps, session)
+
+    def _end_recording(self) -> None:
+        recorder, self._recorder = self._recorder, None
+        if recorder is None:
+            return
+        summary = recorder.close()
+        self._recordings.append(summary)
+        if recorder.error:
+            self._fail(recorder.error)
+        else:
+            self._say(f"recorded {summary.seconds:.1f} s to {summary.path}")
+
+    def _close(self) -> None:
+        """Ends every thread, the recording first: nothing recorded is lost."""
+        try:
+            self._end_recording()
+        finally:
+            if self._searcher:
+                self._searcher.close()
+            self._source.close()
+            self._worker.close()
+            if self._display:
+                self._display.close()
+
+    def _outcome(self) -> Outcome:
+        errors = list(self._errors)
+        if self._source.error:
+            errors.append(self._source.error)
+        if self._worker.failed and self._worker.error:
+            error = self._worker.error
+            errors.append(
+                error
+                if isinstance(error, LiveDigitsError)
+                else LiveDigitsError(f"reading failed: {type(error).__name__}: {error}")
+            )
+        stats = self._figures.as_json(self._worker.stats)
+        stats |= {
+            "frames_captured": self._source.captured,
+            "dropped": self._source.dropped,
+            "source": self._source.info.as_json(),
+            "reconnects": self._source.reconnects,
+        }
+        stats["recording"] = dict(self._recordings[-1].as_json()) if self._recordings else None
+        return Outcome(self._lines, stats, tuple(self._recordings), tuple(errors))
+
+
+def _short(name: str) -> str:
+    """A file's own name; other sources stay as they are."""
+    return Path(name).name if "://" not in name and len(name) > _LONG_NAME else name
+
+
+_LONG_NAME = 24

@@ -1,0 +1,103 @@
+"""Automatic parameters: the sliders that read the most digits, the surest.
+
+A search by coordinates: from the sliders as they stand and from the profile's defaults, one slider
+after the other takes the value that reads best. Whatever is found must beat both clearly, or the
+best of these two stays.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from live_digits.classifier import Classifier
+from live_digits.config import PipelineSettings, Settings, profile_defaults
+from live_digits.reader import read_picture
+from live_digits.types import Frame, Image, Reading
+
+_TRIED: dict[str, tuple[int, ...]] = {
+    "threshold": (0, 90, 120, 150, 180, 210),
+    "canny_low": (12, 25, 40, 70, 110),
+    "blur": (1, 3, 5, 9, 15, 21),
+    "dilate_kernel": (3, 5, 7),
+    "dilate_iterations": (1, 2),
+}
+"""Values tried, the slider that decides most first."""
+_MARGIN = 0.35
+"""What is found must be worth this much more, in sure digits, to be taken."""
+_DOUBT = 0.5
+"""A digit is worth its confidence beyond this, scaled to 0…1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The end of a search. `better` False: `settings` are what there was before."""
+
+    settings: PipelineSettings
+    better: bool
+    digits: int
+    tried: int
+
+
+def worth(reading: Reading) -> float:
+    """How much a reading is worth: its digits, each by how sure it is."""
+    return sum(max(0.0, (d.confidence - _DOUBT) / (1 - _DOUBT)) for d in reading.digits)
+
+
+def search(
+    image: Image,
+    settings: Settings,
+    classifier: Classifier,
+    stop: Callable[[], bool] = lambda: False,
+) -> Found:
+    """The best pipeline settings for one picture (uint8 BGR). `stop` ends it early."""
+    known: dict[PipelineSettings, tuple[float, int]] = {}
+
+    def value(p: PipelineSettings) -> float:
+        if p not in known:
+            reading = read_picture(Frame(image, 0, 0.0), replace(settings, pipeline=p), classifier)
+            known[p] = worth(reading), len(reading.digits)
+        return known[p][0]
+
+    current = settings.pipeline
+    default = profile_defaults(current.profile)
+    kept = max((current, default), key=value)
+    best: PipelineSettings = kept
+    for name, values in _TRIED.items():
+        for v in values:
+            if stop():
+                break
+            best = max((best, _with(best, name, v)), key=value)
+    better = value(best) >= value(kept) + _MARGIN
+    chosen = best if better else kept
+    return Found(chosen, better and chosen != current, known[chosen][1], len(known))
+
+
+def _with(settings: PipelineSettings, name: str, value: int) -> PipelineSettings:
+    changes: dict[str, Any] = {name: value}
+    return replace(settings, **changes)
+
+
+class Searcher(threading.Thread):
+    """One search on its own thread, with a network of its own. `found` or `error` tell the end."""
+
+    def __init__(self, image: Image, settings: Settings, load: Callable[[], Classifier]) -> None:
+        super().__init__(name="automatic parameters", daemon=True)
+        self.found: Found | None = None
+        self.error: Exception | None = None
+        self._image, self._settings, self._load = image, settings, load
+        self._stop_asked = threading.Event()
+
+    def run(self) -> None:
+        try:
+            self.found = search(self._image, self._settings, self._load(), self._stop_asked.is_set)
+        except Exception as e:
+            self.error = e
+
+    def close(self, timeout: float = 1.0) -> None:
+        """Ends the search; what was found by then does not count."""
+        self._stop_asked.set()
+        if self.is_alive():
+            self.join(timeout)

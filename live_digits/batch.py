@@ -1,0 +1,170 @@
+"""Pictures, folders and videos read in batch: every frame, in order, at full care."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from live_digits.auto import search
+from live_digits.classifier import Classifier
+from live_digits.config import Settings
+from live_digits.errors import RecordingError, SourceError
+from live_digits.media import is_video, load_picture, to_stored, video_frames
+from live_digits.overlay import annotate
+from live_digits.reader import Follower, read_moving, read_picture
+from live_digits.recorder import FAILURES, Film
+from live_digits.types import Frame, Image, Reading
+
+CSV_HEADER = (
+    "source", "frame", "time", "line", "digit", "confidence", "x", "y", "w", "h", "track",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One picture or frame: `upright` is what was looked at and `seen` what was read there;
+    `reading` is the same in the pixels of the picture as stored."""
+
+    reading: Reading
+    upright: Image
+    seen: Reading
+
+
+@dataclass(slots=True)
+class Batch:
+    """A run over many files. `skipped` names what could not be read, and why."""
+
+    paths: Sequence[Path]
+    settings: Settings
+    classifier: Classifier
+    auto: bool = False
+    skipped: list[str] = field(default_factory=list)
+
+    def __iter__(self) -> Iterator[Read]:
+        for path in self.paths:
+            try:
+                yield from self._video(path) if is_video(path) else self._picture(path)
+            except SourceError as e:
+                self.skipped.append(str(e))
+
+    def _picture(self, path: Path) -> Iterator[Read]:
+        image, orientation = load_picture(path)
+        frame = Frame(image, 0, 0.0, str(path))
+        seen = read_picture(frame, self._chosen(frame), self.classifier)
+        yield Read(_as_stored(seen, orientation), image, seen)
+
+    def _video(self, path: Path) -> Iterator[Read]:
+        follower = Follower(self.settings)
+        settings: Settings | None = None
+        for frame in video_frames(path):
+            settings = settings or self._chosen(frame)
+            reading = read_moving(frame, follower, settings, self.classifier)
+            yield Read(reading, frame.image, reading)
+
+    def _chosen(self, frame: Frame) -> Settings:
+        """The settings, their sliders found automatically where that was asked for."""
+        if not self.auto:
+            return self.settings
+        found = search(frame.image, self.settings, self.classifier)
+        return replace(self.settings, pipeline=found.settings)
+
+
+def _as_stored(reading: Reading, orientation: int) -> Reading:
+    """The reading of an upright picture in the pixels of the stored one."""
+    if orientation == 1:
+        return reading
+    w, h = reading.width, reading.height
+    digits = tuple(replace(d, box=to_stored(d.box, orientation, w, h)) for d in reading.digits)
+    size = (h, w) if orientation >= 5 else (w, h)
+    return replace(reading, digits=digits, width=size[0], height=size[1])
+
+
+def csv_rows(reading: Reading) -> str:
+    """A line of CSV a digit; `line` counts the text lines from 1."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    line_of = [n for n, text in enumerate(reading.lines, 1) for _ in "".join(text.split())]
+    for line, d in zip(line_of, reading.digits, strict=True):
+        writer.writerow(
+            (reading.source, reading.frame, f"{reading.time:.4f}", line, d.digit,
+             f"{d.confidence:.4f}", *d.box.as_list(), d.track)
+        )  # fmt: skip
+    return out.getvalue()
+
+
+class Saver:
+    """Writes annotated copies into a folder: a PNG a picture, an MP4 a video. Names that are taken
+    get a number; nothing is overwritten. Raises RecordingError."""
+
+    def __init__(self, folder: Path, settings: Settings) -> None:
+        self._folder, self._settings = folder, settings
+        self._film: Film | None = None
+        self._filming = ""
+        self.files: list[Path] = []
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / ".live_digits"
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as e:
+            raise RecordingError(
+                f"{folder} cannot be written: {e.strerror or e}; choose another with --save"
+            ) from e
+
+    def add(self, read: Read) -> None:
+        """Annotates one picture or frame and writes it."""
+        source = Path(read.seen.source)
+        picture = annotate(read.upright, read.seen, self._settings.window.confidence)
+        try:
+            if is_video(source):
+                self._film_for(read).add(picture, read.seen.time)
+                return
+            path = self._free(source, ".png")
+            ok, data = cv2.imencode(".png", picture)
+            if not ok:
+                raise OSError(f"{path.name}: PNG refuses {picture.shape[1]}×{picture.shape[0]}")
+            path.write_bytes(np.asarray(data).tobytes())
+        except FAILURES as e:
+            raise RecordingError(f"{self._folder} cannot be written: {e}; check the disk") from e
+        self.files.append(path)
+
+    def _film_for(self, read: Read) -> Film:
+        if self._film is None or self._filming != read.seen.source or read.seen.frame == 0:
+            self.close()
+            path = self._free(Path(read.seen.source), ".mp4")
+            recording = self._settings.recording
+            size = read.seen.width, read.seen.height
+            self._film = Film(path, size, 0.0, recording.preset, recording.crf)
+            self._filming = read.seen.source
+            self.files.append(path)
+        return self._film
+
+    def _free(self, source: Path, suffix: str) -> Path:
+        path, number = self._folder / f"{source.stem}{suffix}", 1
+        while path.exists():
+            number += 1
+            path = self._folder / f"{source.stem}_{number}{suffix}"
+        return path
+
+    def close(self) -> None:
+        """Ends the video that is being written. Raises RecordingError."""
+        film, self._film = self._film, None
+        if film:
+            try:
+                film.close()
+            except FAILURES as e:
+                raise RecordingError(f"{self._folder}: the video is incomplete: {e}") from e
+
+
+def read_file(path: Path, settings: Settings, classifier: Classifier) -> Reading:
+    """One picture file, in the pixels of the picture as stored. Raises SourceError."""
+    image, orientation = load_picture(path)
+    return _as_stored(
+        read_picture(Frame(image, 0, 0.0, str(path)), settings, classifier), orientation
+    )

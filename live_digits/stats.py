@@ -1,0 +1,185 @@
+"""What a run measures of itself: durations, the process's start, its peak memory."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import deque
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import live_digits
+from live_digits.inference import InferenceStats
+from live_digits.types import Reading, Status
+
+KEPT = 65_536
+"""Durations kept of each kind, the newest: percentiles are theirs."""
+_PERCENTILES = (50, 95, 99)
+_REFRESH = 0.5
+"""Seconds between new figures on the picture: numbers that race cannot be read."""
+_RATE_SPAN = 1.5
+"""Seconds over which the frame rate is measured."""
+_NEWEST = 30
+"""Frames that the figures on the picture are averaged over."""
+
+
+class Durations:
+    """Seconds, gathered one by one; summed up in milliseconds."""
+
+    def __init__(self) -> None:
+        self._values: deque[float] = deque(maxlen=KEPT)
+
+    def add(self, seconds: float) -> None:
+        self._values.append(seconds)
+
+    def recent(self, count: int) -> float:
+        """Mean of the newest `count`, seconds; 0 before the first."""
+        newest = [self._values[-1 - i] for i in range(min(count, len(self._values)))]
+        return sum(newest) / len(newest) if newest else 0.0
+
+    def percentiles(self) -> dict[str, float] | None:
+        """p50, p95 and p99 in milliseconds; None where nothing was measured."""
+        return percentiles(self._values)
+
+
+def percentiles(seconds: deque[float] | tuple[float, ...]) -> dict[str, float] | None:
+    """p50, p95 and p99 (nearest rank) in milliseconds; None of nothing."""
+    if not seconds:
+        return None
+    ordered = sorted(seconds)
+    return {
+        f"p{p}": round(1000 * ordered[min(len(ordered) - 1, len(ordered) * p // 100)], 3)
+        for p in _PERCENTILES
+    }
+
+
+def process_start() -> float:
+    """The process's start on the monotonic clock; where the system does not tell, the moment this
+    package was imported."""
+    if sys.platform != "linux":
+        return live_digits.IMPORTED
+    try:
+        after_name = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        ticks = int(after_name[19])
+        uptime = float(Path("/proc/uptime").read_text().split()[0])
+    except (OSError, ValueError, IndexError):  # a system without /proc: the import will do
+        return live_digits.IMPORTED
+    age = uptime - ticks / os.sysconf("SC_CLK_TCK")
+    return min(time.monotonic() - max(0.0, age), live_digits.IMPORTED)
+
+
+def peak_memory_mb() -> float:
+    """The most memory that the process has had in use, MB (10⁶ bytes)."""
+    if sys.platform == "win32":
+        return _windows_peak() / 1e6
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
+
+
+def _windows_peak() -> int:
+    """PeakWorkingSetSize of GetProcessMemoryInfo, bytes."""
+    import ctypes
+    from ctypes import wintypes
+
+    class Counters(ctypes.Structure):
+        _fields_ = [
+            ("cb", wintypes.DWORD),
+            ("PageFaultCount", wintypes.DWORD),
+            *((name, ctypes.c_size_t) for name in (
+                "PeakWorkingSetSize", "WorkingSetSize", "QuotaPeakPagedPoolUsage",
+                "QuotaPagedPoolUsage", "QuotaPeakNonPagedPoolUsage", "QuotaNonPagedPoolUsage",
+                "PagefileUsage", "PeakPagefileUsage",
+            )),
+        ]  # fmt: skip
+
+    counters = Counters(cb=ctypes.sizeof(Counters))
+    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 (there on Windows only)
+    kernel.GetCurrentProcess.restype = wintypes.HANDLE
+    info = kernel.K32GetProcessMemoryInfo
+    info.argtypes = [wintypes.HANDLE, ctypes.POINTER(Counters), wintypes.DWORD]
+    info(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
+    return int(counters.PeakWorkingSetSize)
+
+
+class Figures:
+    """All that a run counts. Belongs to the loop's thread."""
+
+    def __init__(self) -> None:
+        self._start = process_start()
+        self.vision = Durations()
+        self.latency = Durations()
+        self.count = 0
+        """Frames shown, repeats left out."""
+        self.shown_at = 0.0
+        """When a picture was shown last, repeats included; monotonic."""
+        self.begun: float | None = None
+        """When the first frame was shown; monotonic."""
+        self.labels = 0
+        """Tracks that became a digit; one that stops being one and returns counts again."""
+        self._first_label: float | None = None
+        self._labelled: frozenset[int] = frozenset()
+        self._times: deque[float] = deque()
+        self._status, self._status_at = Status(), 0.0
+
+    def shown(self, now: float, arrived: float | None) -> None:
+        """A picture was shown; `arrived`: when its frame was captured, None for a repeat."""
+        self.shown_at = now
+        if arrived is None:
+            return
+        self.count += 1
+        if self.begun is None:
+            self.begun = now
+        self.latency.add(now - arrived)
+        self._times.append(now)
+        while now - self._times[0] > _RATE_SPAN:
+            self._times.popleft()
+
+    def read(self, reading: Reading) -> None:
+        """What a frame's reading adds to the count of labels."""
+        labelled = frozenset(d.track for d in reading.digits)
+        if labelled and self._first_label is None:
+            self._first_label = time.monotonic()
+        self.labels += len(labelled - self._labelled)
+        self._labelled = labelled
+
+    def current(self, now: float, inference: InferenceStats) -> Status:
+        """The figures for the picture, renewed twice a second."""
+        if now - self._status_at < _REFRESH and self._status_at:
+            return self._status
+        span = self._times[-1] - self._times[0] if self._times else 0.0
+        took = inference.times[-1] if inference.times else 0.0
+        self._status_at = now
+        self._status = replace(
+            self._status,
+            fps=(len(self._times) - 1) / span if span > 0 else 0.0,
+            latency_ms=1000 * self.latency.recent(_NEWEST),
+            vision_ms=1000 * self.vision.recent(_NEWEST),
+            batch=inference.last_batch,
+            inference_ms=1000 * took,
+        )
+        return self._status
+
+    def as_json(self, inference: InferenceStats) -> dict[str, Any]:
+        """The statistics of `--stats`, but for what the source and the recording know."""
+        seconds = self.shown_at - self.begun if self.begun is not None else 0.0
+        return {
+            "frames_shown": self.count,
+            "seconds": round(seconds, 3),
+            "fps": round((self.count - 1) / seconds, 2) if seconds > 0 else 0.0,
+            "latency_ms": self.latency.percentiles(),
+            "vision_ms": self.vision.percentiles(),
+            "inference_ms": percentiles(inference.times),
+            "batches": inference.batches,
+            "crops": inference.crops,
+            "labels": self.labels,
+            "time_to_first_frame_s": self._since(self.begun),
+            "time_to_first_label_s": self._since(self._first_label),
+            "rss_mb_peak": peak_memory_mb(),
+        }
+
+    def _since(self, moment: float | None) -> float | None:
+        return None if moment is None else round(moment - self._start, 3)
