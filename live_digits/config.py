@@ -14,6 +14,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -264,12 +265,13 @@ def checked_value(section: str, key: str, value: Any) -> Any:
     known = sections()
     if section not in known:
         raise ConfigError(
-            f"unknown section {section!r}{_nearest(section, known)}; there are {', '.join(known)}"
+            f"unknown section {_shown(section)}{_nearest(section, known)}; there are "
+            f"{', '.join(known)}"
         )
     names = [f.name for f in fields(known[section])]
     if key not in names:
         raise ConfigError(
-            f"unknown setting {section}.{key}{_nearest(key, names)}; {section} has "
+            f"unknown setting {_shown(f'{section}.{key}')}{_nearest(key, names)}; {section} has "
             f"{', '.join(names)}"
         )
     option = option_of(known[section], key)
@@ -289,7 +291,10 @@ def checked_value(section: str, key: str, value: Any) -> Any:
 
 
 def _shown(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no integer of thousands of digits
+        return "a number of thousands of digits"
     return text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
 
 
@@ -304,14 +309,18 @@ def _typed(value: Any, default: Any, wrong: ConfigError) -> Any:
             return value
         raise wrong
     if isinstance(default, float) and isinstance(value, (int, float)):
-        if not math.isfinite(value):
+        try:
+            number = float(value)
+        except OverflowError:
+            raise wrong from None
+        if not math.isfinite(number):
             raise wrong
-        return float(value)
+        return number
     if isinstance(default, int) and isinstance(value, int):
         return value
     if isinstance(default, str) and isinstance(value, str) and "\x00" not in value:
         return value
-    if isinstance(default, str) and isinstance(value, int):
+    if isinstance(default, str) and isinstance(value, int) and abs(value) < 10**_LONGEST:
         return str(value)
     raise wrong
 
@@ -335,29 +344,36 @@ def user_config_path() -> Path:
     return platformdirs.user_config_path("live_digits", appauthor=False) / "config.yaml"
 
 
-def _lines_of(node: Any) -> dict[tuple[str, ...], int]:
-    """The line (from 1) of every section and key of a YAML mapping node."""
-    lines: dict[tuple[str, ...], int] = {}
-    if not isinstance(node, yaml.MappingNode):
-        return lines
-    for key, value in node.value:
+def _places_of(node: Any) -> dict[tuple[str, ...], tuple[int, str]]:
+    """The line (from 1) of every section and key of a YAML mapping node, and the key's value as it
+    is written ("" for what is no scalar)."""
+    places: dict[tuple[str, ...], tuple[int, str]] = {}
+
+    def note(path: tuple[str, ...], key: yaml.Node, value: yaml.Node) -> None:
+        line = key.start_mark.line + 1
+        if path in places:
+            raise ConfigError(f"line {line}: {_shown('.'.join(path))} stands twice; keep one")
+        places[path] = line, str(value.value) if isinstance(value, yaml.ScalarNode) else ""
+
+    for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
         if not isinstance(key, yaml.ScalarNode):
             continue
-        name = str(key.value)
-        if (name,) in lines:
-            raise ConfigError(f"line {key.start_mark.line + 1}: {name} stands twice; keep one")
-        lines[(name,)] = key.start_mark.line + 1
-        if isinstance(value, yaml.MappingNode):
-            for inner, _ in value.value:
-                if isinstance(inner, yaml.ScalarNode):
-                    path = (name, str(inner.value))
-                    if path in lines:
-                        raise ConfigError(
-                            f"line {inner.start_mark.line + 1}: {'.'.join(path)} stands twice; "
-                            "keep one"
-                        )
-                    lines[path] = inner.start_mark.line + 1
-    return lines
+        note((str(key.value),), key, value)
+        for inner, setting in value.value if isinstance(value, yaml.MappingNode) else ():
+            if isinstance(inner, yaml.ScalarNode):
+                note((str(key.value), str(inner.value)), inner, setting)
+    return places
+
+
+def _as_meant(section: str, key: str, value: Any, written: str) -> Any:
+    """A text that YAML takes for something else (a folder 2026-01-01, a mode `off`) as written."""
+    known = sections()[section]
+    default = getattr(known(), key, None)
+    if not written or not isinstance(default, str):
+        return value
+    if isinstance(value, bool):
+        return written if written in option_of(known, key).choices else value
+    return written if isinstance(value, (int, float, date)) else value
 
 
 def parse(text: str, name: str = "config") -> dict[str, dict[str, Any]]:
@@ -378,7 +394,7 @@ def parse(text: str, name: str = "config") -> dict[str, dict[str, Any]]:
     except yaml.YAMLError as e:
         mark = getattr(e, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
-        what = getattr(e, "problem", None) or " ".join(str(e).split())
+        what = " ".join(str(getattr(e, "problem", None) or e).split())
         raise ConfigError(f"{name}{where}: not valid YAML: {what}") from e
     except (RecursionError, ValueError) as e:
         raise ConfigError(f"{name}: not a config file: {type(e).__name__}: {e}") from e
@@ -387,16 +403,18 @@ def parse(text: str, name: str = "config") -> dict[str, dict[str, Any]]:
     if not isinstance(content, dict):
         raise ConfigError(f"{name} is no mapping of sections; expected lines such as 'pipeline:'")
     try:
-        lines = _lines_of(node)
+        places = _places_of(node)
     except ConfigError as e:
         raise ConfigError(f"{name}, {e}") from e
     found: dict[str, dict[str, Any]] = {}
-    for section, entries in content.items():
-        where = f"{name}, line {lines.get((str(section),), 1)}"
-        if str(section) not in sections():
+    for title, entries in content.items():
+        section = title if isinstance(title, str) else _shown(title)
+        line, _ = places.get((section,), (0, ""))
+        where = f"{name}, line {line}" if line else name
+        if section not in sections():
             known = sections()
             raise ConfigError(
-                f"{where}: unknown section {section!r}{_nearest(section, known)}; there are "
+                f"{where}: unknown section {_shown(section)}{_nearest(section, known)}; there are "
                 f"{', '.join(known)}"
             )
         if entries is None:
@@ -405,13 +423,15 @@ def parse(text: str, name: str = "config") -> dict[str, dict[str, Any]]:
             raise ConfigError(
                 f"{where}: {section} is {_shown(entries)}, expected settings under it"
             )
-        for key, value in entries.items():
-            line = lines.get((str(section), str(key)), 1)
+        for label, value in entries.items():
+            key = label if isinstance(label, str) else _shown(label)
+            line, written = places.get((section, key), (line, ""))
             try:
-                checked = checked_value(str(section), str(key), value)
+                value = _as_meant(section, key, value, written)
+                checked = checked_value(section, key, value)
             except ConfigError as e:
                 raise ConfigError(f"{name}, line {line}: {e}") from e
-            found.setdefault(str(section), {})[str(key)] = checked
+            found.setdefault(section, {})[key] = checked
     return found
 
 
@@ -423,7 +443,7 @@ def parse_override(text: str) -> tuple[str, str, Any]:
         raise ConfigError(f"--set {text!r}: expected section.key=value, such as pipeline.blur=5")
     try:
         value = yaml.safe_load(raw) if len(raw) < _LARGEST else raw
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError, ValueError):
         value = raw
     default = getattr(sections()[section](), key, None) if section in sections() else None
     if isinstance(default, str):

@@ -7,8 +7,12 @@ picture's own ink, pencil or marker, is about equally dark everywhere.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from live_digits.types import Image
 
@@ -20,6 +24,10 @@ _WINDOW = 15
 """Window of the closing on the reduced picture; strokes to about _REDUCE × _WINDOW px survive."""
 _DARKEST = 24
 """Grounds darker than this are taken as this: noise there must not become ink."""
+_PAPER = 90
+"""The percentile of the ground that counts as the picture's paper."""
+_DESK = 0.42
+"""Ground darker than this share of the paper is desk."""
 _NOISES = 4.5
 """Darkness is ink from this many standard deviations of the paper's grain."""
 _LEAST = 7.0
@@ -52,10 +60,23 @@ _LINE_WIDTH = 6
 _LINE_PIECE = 31
 """Straight runs from this length, pixels, may be part of a ruling."""
 _LINES = 3
-_STRAIGHT = 8
-"""A ruling is this many times longer than the band that it wanders in."""
 _LINE_SLACK = 3
 """Rulings wander by this many pixels and are still one line."""
+_LONG_PIECE = 0.1
+"""A ruling runs free of ink for this share of the picture's longest side at least once."""
+_LINE_GAP = 0.16
+"""Digits on a ruling interrupt it for this share of the longest side at most."""
+_STEEPEST = 0.2
+"""Rulings lean by this (dy per dx) at most, ..."""
+_BEND = 0.06
+"""... and from one piece to the next by this."""
+_OFF_LINE = (3.0, 0.03)
+"""Two pieces are on one line when they meet in the middle of their gap within this many pixels,
+and this share of the gap."""
+_COVERED = 0.35
+"""A ruling's pieces cover this share of its span."""
+MOST_PIECES = 500
+"""Pieces of rulings beyond this, shortest first, are not looked at."""
 
 
 def light_on_dark(grey: Image) -> bool:
@@ -89,21 +110,28 @@ def ground(grey: Image) -> Image:
     kernel = np.ones((_WINDOW, _WINDOW), np.uint8)
     closed = cv2.morphologyEx(small, cv2.MORPH_CLOSE, kernel, borderType=cv2.BORDER_REPLICATE)
     calm = cv2.medianBlur(closed, 5)
-    full = cv2.resize(calm, (w, h), interpolation=cv2.INTER_LINEAR)
-    return np.asarray(cv2.max(full, float(_DARKEST)), np.uint8)
+    return np.asarray(cv2.resize(calm, (w, h), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def darkness(grey: Image) -> Image:
-    """uint8 grey → uint8 darkness against the ground: 0 is paper, the picture's ink is ~`INK`."""
-    flat = cv2.divide(grey, ground(grey), scale=255.0)
-    dark = np.asarray(cv2.bitwise_not(flat), np.uint8)
-    sample = dark[::_SAMPLE, ::_SAMPLE].ravel()
+    """uint8 grey → uint8 darkness against the ground: 0 is paper, the picture's ink is ~`INK`.
+
+    Ground far darker than the picture's paper is desk: its grain is not enlarged, and it has no
+    part in what the paper's grain and ink are found to be.
+    """
+    paper = ground(grey)
+    lightest = int(np.percentile(paper[::_REDUCE, ::_REDUCE], _PAPER))
+    desk = max(_DARKEST, round(_DESK * lightest))
+    missing = cv2.subtract(paper, grey)
+    dark = np.asarray(cv2.divide(missing, cv2.max(paper, float(desk)), scale=255.0), np.uint8)
+    sampled = dark[::_SAMPLE, ::_SAMPLE]
+    sample = sampled[paper[::_SAMPLE, ::_SAMPLE] >= desk]
     counts = np.bincount(sample, minlength=256)
     below = np.cumsum(counts) / sample.size
     q1, middle, q3 = (int(np.searchsorted(below, q)) for q in (0.25, 0.5, 0.75))
     grain = max((q3 - q1) / 1.35, 0.7)
     floor = middle + max(_LEAST, _NOISES * grain)
-    level = _ink_level(dark, floor)
+    level = _ink_level(np.where(paper >= desk, dark, 0).astype(np.uint8), floor)
     gain = min(_GAIN, INK / max(1.0, level - middle), 0.30 * INK / (_NOISES * 0.6 * grain))
     table = np.clip((np.arange(256) - middle) * max(gain, 0.5), 0, 255)
     return np.asarray(cv2.LUT(dark, np.rint(table).astype(np.uint8)), np.uint8)
@@ -130,30 +158,101 @@ def _ink_level(dark: Image, floor: float) -> float:
 def rulings(mask: Image) -> Image:
     """The ruled lines in a binary picture of ink: uint8 0 or 255, empty where there are none.
 
-    Straight runs are found by opening with a line after letting strokes touch across a few pixels;
-    runs that together span less than `LINE_SPAN` of the picture are strokes, not rulings.
+    Thin straight runs are found by opening with a line after letting strokes touch across a few
+    pixels; runs that lie on one line, across the digits that interrupt it, make a ruling. What
+    spans too little of the picture is a stroke.
     """
     found = np.zeros_like(mask)
-    longest = max(mask.shape)
-    for across in (True, False):
-        slack = np.ones((_LINE_SLACK, 1) if across else (1, _LINE_SLACK), np.uint8)
-        run = np.ones((1, _LINE_PIECE) if across else (_LINE_PIECE, 1), np.uint8)
-        broad = np.ones((_LINE_WIDTH + 1, 1) if across else (1, _LINE_WIDTH + 1), np.uint8)
-        thin = cv2.subtract(mask, cv2.morphologyEx(mask, cv2.MORPH_OPEN, broad))
-        pieces = cv2.morphologyEx(cv2.dilate(thin, slack), cv2.MORPH_OPEN, run)
-        lines = cv2.morphologyEx(pieces, cv2.MORPH_CLOSE, run)
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(lines, connectivity=8)
-        length = stats[:, cv2.CC_STAT_WIDTH if across else cv2.CC_STAT_HEIGHT]
-        wide = stats[:, cv2.CC_STAT_HEIGHT if across else cv2.CC_STAT_WIDTH]
-        straight = length > _STRAIGHT * wide
-        straight[0] = False
-        long = straight & (length >= _LINES_SPAN * longest)
-        if np.count_nonzero(long) < _LINES:
-            alone = _LYING_SPAN if across else LINE_SPAN
-            long = straight & (length >= alone * longest)
-        if long.any():
-            found |= np.where(long[labels], 255, 0).astype(np.uint8)
+    for lying in (True, False):
+        picture = mask if lying else np.asarray(cv2.transpose(mask), np.uint8)
+        lines = _level_lines(picture, _LYING_SPAN if lying else LINE_SPAN)
+        if lines is not None:
+            found |= lines if lying else np.asarray(cv2.transpose(lines), np.uint8)
     return found & mask
+
+
+def _level_lines(mask: Image, alone: float) -> Image | None:
+    """Rulings that run about along the rows; a lone one spans at least `alone` of the picture."""
+    longest = max(mask.shape)
+    broad = np.ones((_LINE_WIDTH + 1, 1), np.uint8)
+    thin = cv2.subtract(mask, cv2.morphologyEx(mask, cv2.MORPH_OPEN, broad))
+    run = np.ones((1, _LINE_PIECE), np.uint8)
+    loose = cv2.dilate(thin, np.ones((_LINE_SLACK, 1), np.uint8))
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(
+        cv2.morphologyEx(loose, cv2.MORPH_OPEN, run), connectivity=8
+    )
+    pieces = _line_pieces(labels, stats)
+    if not len(pieces.label):
+        return None
+    group = _on_one_line(pieces, _LINE_GAP * longest)
+    count = int(group.max()) + 1
+    left, right = np.full(count, np.inf), np.zeros(count)
+    np.minimum.at(left, group, pieces.left)
+    np.maximum.at(right, group, pieces.right)
+    length = pieces.right - pieces.left
+    freest = np.zeros(count)
+    np.maximum.at(freest, group, length)
+    span = np.maximum(right - left, 1)
+    straight = (freest >= _LONG_PIECE * longest) & (
+        np.bincount(group, length, count) >= _COVERED * span
+    )
+    long = straight & (span >= _LINES_SPAN * longest)
+    if np.count_nonzero(long) < _LINES:
+        long = straight & (span >= alone * longest)
+    if not long.any():
+        return None
+    table = np.zeros(len(stats), np.uint8)
+    table[pieces.label[long[group]]] = 255
+    return table[labels]
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """Straight runs: label, columns from `left` to `right`, and the line y = at + lean × x."""
+
+    label: npt.NDArray[np.int64]
+    left: npt.NDArray[np.float64]
+    right: npt.NDArray[np.float64]
+    at: npt.NDArray[np.float64]
+    lean: npt.NDArray[np.float64]
+
+
+def _line_pieces(labels: npt.NDArray[Any], stats: npt.NDArray[Any]) -> _Pieces:
+    """The components that are straight and nearly level, at most `MOST_PIECES`, longest first."""
+    wide = stats[:, cv2.CC_STAT_WIDTH].astype(np.float64)
+    ys, xs = np.nonzero(labels)
+    owner = labels[ys, xs]
+    n = np.maximum(np.bincount(owner, minlength=len(stats)), 1)
+    mx, my = (np.bincount(owner, v, len(stats)) / n for v in (xs, ys))
+    dx, dy = xs - mx[owner], ys - my[owner]
+    spread = np.maximum(np.bincount(owner, dx * dx, len(stats)), 1e-9)
+    lean = np.bincount(owner, dx * dy, len(stats)) / spread
+    off = np.sqrt(np.bincount(owner, (dy - lean[owner] * dx) ** 2, len(stats)) / n)
+    good = (np.abs(lean) <= _STEEPEST) & (off <= _LINE_SLACK)
+    good[0] = False
+    chosen = np.flatnonzero(good)
+    chosen = chosen[np.argsort(-wide[chosen], kind="stable")][:MOST_PIECES]
+    left = stats[chosen, cv2.CC_STAT_LEFT].astype(np.float64)
+    at = my[chosen] - lean[chosen] * mx[chosen]
+    return _Pieces(chosen, left, left + wide[chosen], at, lean[chosen])
+
+
+def _on_one_line(p: _Pieces, most_gap: float) -> npt.NDArray[np.int64]:
+    """The number of the line of each piece: pieces that continue one another share it."""
+    gap = p.left[None] - p.right[:, None]
+    middle = (p.left[None] + p.right[:, None]) / 2
+    off = (p.at[None] + p.lean[None] * middle) - (p.at[:, None] + p.lean[:, None] * middle)
+    near = (gap <= most_gap) & (gap > -_LINE_PIECE)
+    bent = np.abs(p.lean[None] - p.lean[:, None]) > _BEND
+    linked = near & ~bent & (np.abs(off) <= _OFF_LINE[0] + _OFF_LINE[1] * np.maximum(gap, 0))
+    linked |= linked.T
+    np.fill_diagonal(linked, True)
+    line = np.arange(len(p.label))
+    while True:
+        lowest = np.where(linked, line[None], len(line)).min(axis=1)
+        if (lowest == line).all():
+            return np.unique(line, return_inverse=True)[1]
+        line = lowest
 
 
 def without_rulings(mask: Image, lines: Image) -> Image:

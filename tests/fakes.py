@@ -1,0 +1,230 @@
+"""Stand-ins for the network, the camera and the window, shared by the tests.
+
+Each implements the very protocol of the room it stands for (mypy holds them to it), so that a test
+can drive the real rooms around it without a model, a device or a screen.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from live_digits.config import PipelineSettings
+from live_digits.errors import SourceError
+from live_digits.types import CLASSES, Floats, Frame, Image, Mode, SourceInfo
+from live_digits.window import Command
+
+PATIENCE = 20.0
+"""Seconds after which something that should happen on another thread has not."""
+
+Answerer = Callable[[Image], "int | Floats"]
+"""One crop (uint8 28×28) → its label 0…10, or its 11 probabilities."""
+
+
+def probabilities(label: int, confidence: float = 0.99) -> Floats:
+    """float32 11: `confidence` for the label, the rest in equal parts for the others."""
+    out = np.full(CLASSES, (1 - confidence) / (CLASSES - 1), np.float32)
+    out[label] = confidence
+    return out
+
+
+def wait_until(condition: Callable[[], bool], what: str = "it") -> None:
+    """Waits for another thread; fails the test when it does not come within `PATIENCE`."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, f"waited {PATIENCE:g} s for {what}"
+        time.sleep(0.002)
+
+
+class FakeClassifier:
+    """Stands for a network. Implements `live_digits.classifier.Classifier`.
+
+    It remembers every call: `batches` holds the number of crops of each, `crops` the newest call's
+    crops, `threads` the threads that called. `begun` is set as soon as a call has begun.
+    """
+
+    def __init__(
+        self,
+        answer: int | Answerer = 7,
+        *,
+        confidence: float = 0.99,
+        seconds: float = 0.0,
+        failures: int = 0,
+        error: Exception | None = None,
+        gate: threading.Event | None = None,
+        name: str = "fake",
+    ) -> None:
+        """`answer`: the label of every crop, or a function of one crop. `seconds`: how long each
+        call takes. `failures`: how many calls raise `error` (RuntimeError by default) before the
+        first that works; may be raised again later. `gate`: each call waits until it is set."""
+        self.name = name
+        self.answer = answer
+        self.confidence = confidence
+        self.seconds = seconds
+        self.failures = failures
+        self.error = error or RuntimeError("the network is out of order")
+        self.gate = gate
+        self.begun = threading.Event()
+        self.batches: list[int] = []
+        self.threads: set[int] = set()
+        self.crops: Image = np.zeros((0, 28, 28), np.uint8)
+
+    def classify(self, crops: Image) -> Floats:
+        """uint8 N×28×28 → float32 N×11."""
+        self.batches.append(len(crops))
+        self.threads.add(threading.get_ident())
+        self.crops = crops
+        self.begun.set()
+        if self.seconds:
+            time.sleep(self.seconds)
+        if self.gate is not None:
+            assert self.gate.wait(PATIENCE), "nobody opened the gate"
+        if self.failures > 0:
+            self.failures -= 1
+            raise self.error
+        rows = [self._row(crop) for crop in crops]
+        return np.array(rows, np.float32).reshape(-1, CLASSES)
+
+    def _row(self, crop: Image) -> Floats:
+        found = self.answer(crop) if callable(self.answer) else self.answer
+        return probabilities(found, self.confidence) if isinstance(found, int) else found
+
+
+class FakeSource:
+    """Stands for a camera or a file. Implements `live_digits.sources.Source`; has no thread.
+
+    Without `fps` it is a file in batch: every read hands out the next image at once, its `time`
+    counting up from 0 by 1/30 s. With `fps` it is a camera: image k is there k/fps seconds after
+    the start, the newest one wins and what nobody took is counted as dropped; its `time` is the
+    monotonic clock. After the last image it is finished.
+    """
+
+    def __init__(
+        self,
+        images: Iterable[Image],
+        *,
+        fps: float | None = None,
+        name: str = "fake",
+        error: SourceError | None = None,
+    ) -> None:
+        """`images`: uint8 BGR H×W×3 each; may be endless. `error` is set when they end."""
+        self.note = ""
+        self.captured = self.dropped = self.reconnects = 0
+        self.error: SourceError | None = None
+        self.started = self.closed = False
+        self._images: Iterator[Image] = iter(images)
+        self._ahead: Image | None = None
+        self._fps, self._name, self._fails = fps, name, error
+        self._begun = 0.0
+        self._size = (0, 0)
+
+    @property
+    def info(self) -> SourceInfo:
+        mode = Mode(*self._size, self._fps or 30.0)
+        return SourceInfo(self._name, "camera" if self._fps else "video", mode, mode, mode)
+
+    @property
+    def finished(self) -> bool:
+        self._ahead = self._take()
+        return self._ahead is None
+
+    def start(self) -> None:
+        if not self.started:
+            self.started, self._begun = True, time.monotonic()
+
+    def read(self, timeout: float) -> Frame | None:
+        self.start()
+        if self._fps:
+            early = self._begun + self.captured / self._fps - time.monotonic()
+            if early > 0:
+                time.sleep(min(early, timeout))
+            if early > timeout:
+                return None
+        image = self._take()
+        if image is None:
+            return None
+        self.captured += 1
+        while self._fps and time.monotonic() >= self._begun + self.captured / self._fps:
+            newer = self._take()
+            if newer is None:
+                break
+            image = newer
+            self.captured += 1
+            self.dropped += 1
+        image.flags.writeable = False
+        self._size = image.shape[1], image.shape[0]
+        seq, now = self.captured - 1, time.monotonic()
+        return Frame(image, seq, now if self._fps else seq / 30, self._name, now)
+
+    def close(self) -> None:
+        self.closed, self._ahead, self._images = True, None, iter(())
+
+    def _take(self) -> Image | None:
+        """The next image, or None at the end."""
+        image = next(self._images, None) if self._ahead is None else self._ahead
+        self._ahead = None
+        if image is None and not self.closed:
+            self.error = self._fails
+        return image
+
+
+class FakeDisplay:
+    """Stands for the window. Implements `live_digits.app.Display`.
+
+    `pictures` and `sheets` are what was shown, in order; `threads` are the threads that called
+    (a window belongs to one). Frame number n is the n-th picture shown, from 1.
+    """
+
+    def __init__(
+        self,
+        script: Mapping[int, Sequence[Command]] | None = None,
+        settings: PipelineSettings | None = None,
+        sliders: Mapping[int, PipelineSettings] | None = None,
+        keep: int | None = None,
+    ) -> None:
+        """`script`: the keys pressed once frame number n is on the screen. `settings`: how the
+        sliders stand at first; `sliders`: how they stand from frame number n on. `keep`: how many
+        of the newest pictures are kept, all by default."""
+        self.pictures: deque[Image] = deque(maxlen=keep)
+        self.sheets: list[Image] = []
+        self.shown = 0
+        self.given: list[PipelineSettings] = []
+        self.closed = False
+        self.threads: set[int] = set()
+        self._keys = dict(script or {})
+        self._moves = dict(sliders or {})
+        self._settings = settings or PipelineSettings()
+
+    def show(self, picture: Image) -> None:
+        self.threads.add(threading.get_ident())
+        assert not self.closed, "a closed window shows nothing"
+        self.pictures.append(picture.copy())
+        self.shown += 1
+
+    def poll(self, wait_ms: int = 1) -> tuple[Command, ...]:
+        self.threads.add(threading.get_ident())
+        due = sorted(n for n in self._keys if n <= self.shown)
+        return tuple(command for n in due for command in self._keys.pop(n))
+
+    def parameters(self) -> PipelineSettings:
+        self.threads.add(threading.get_ident())
+        for n in sorted(n for n in self._moves if n <= self.shown):
+            self._settings = self._moves.pop(n)
+        return self._settings
+
+    def set_parameters(self, settings: PipelineSettings) -> None:
+        self.threads.add(threading.get_ident())
+        self.given.append(settings)
+        self._settings = settings
+
+    def show_sheet(self, sheet: Image) -> None:
+        self.threads.add(threading.get_ident())
+        self.sheets.append(sheet.copy())
+
+    def close(self) -> None:
+        self.threads.add(threading.get_ident())
+        self.closed = True
