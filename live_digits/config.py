@@ -499,6 +499,7 @@ def write_back(path: Path, changes: Mapping[tuple[str, str], Any]) -> None:
     not there is begun from the documented one. Raises ConfigError."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
+    from ruamel.yaml.scalarstring import DoubleQuotedScalarString, ScalarString
 
     editor = YAML()
     editor.preserve_quotes = True
@@ -511,7 +512,11 @@ def write_back(path: Path, changes: Mapping[tuple[str, str], Any]) -> None:
         for (section, key), value in changes.items():
             if content.get(section) is None:
                 content[section] = {}
-            content[section][key] = checked_value(section, key, value)
+            value = checked_value(section, key, value)
+            # Unquoted, `yes` and `off` would come back as true and false.
+            bare = not isinstance(content[section].get(key), ScalarString)
+            quoted = isinstance(value, str) and bare
+            content[section][key] = DoubleQuotedScalarString(value) if quoted else value
         out = io.StringIO()
         editor.dump(content, out)
         path.parent.mkdir(parents=True, exist_ok=True)
