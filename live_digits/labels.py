@@ -28,6 +28,18 @@ _KEEP = 0.12
 """A shown label is given up only when another leads by this probability."""
 _HOLD = 0.1
 """A shown digit stays down to this much below the confidence that it needed to appear."""
+_NARROW = 0.45
+"""Narrower than this (width by height), a crop shows next to nothing: a 1, a streak, an edge."""
+_SURE = 0.9
+"""From this confidence a digit that is not narrow tells how dark and how high the others are."""
+_NEAREST = 7
+"""Sure digits whose heights a narrow one is compared with."""
+_PALER = (0.5, 0.35)
+"""Ink paler than this share of the sure digits' is no narrow digit, or no other unsure one."""
+_HEIGHTS = (0.5, 2.0)
+"""A narrow digit's height against its neighbours'."""
+_FAINT = 16
+"""Without sure digits, a narrow one is at least this much darker than its paper, of 255."""
 _SAME_LINE = 0.5
 """Digits are on one line when they overlap vertically by this share of the lower one's height."""
 _WORD_GAP = 1.35
@@ -73,9 +85,33 @@ def _worth(candidate: Candidate, p: Floats) -> float:
     return candidate.ink * (float(p[:NOT_A_DIGIT].max()) + bonus - _STAKE)
 
 
+def _plausible(candidates: Sequence[Candidate], probabilities: Floats) -> list[bool]:
+    """Which candidates fit the page. A crop has lost how dark and how large it was; a streak or an
+    edge looks like a 1 then, and only the sure digits around it tell them apart."""
+    confidence = probabilities[:, :NOT_A_DIGIT].max(axis=1) if len(candidates) else np.zeros(0)
+    narrow = np.array([c.box.w < _NARROW * c.box.h for c in candidates], bool)
+    dark = np.array([c.dark for c in candidates], np.float64)
+    high = np.array([c.box.h for c in candidates], np.float64)
+    sure = ~narrow & (confidence >= _SURE) & (dark > 0)
+    unsure = narrow | (confidence < _SURE)
+    if not sure.any():
+        return list(~narrow | (dark == 0) | (dark >= _FAINT))
+    usual = float(np.median(dark[sure]))
+    pale = np.where(narrow, _PALER[0], _PALER[1]) * usual
+    good = ~unsure | (dark == 0) | (dark >= pale)
+    centres = np.array([c.box.centre for c in candidates])
+    for i in np.flatnonzero(narrow & good):
+        away = np.abs(centres[sure] - centres[i]).sum(axis=1)
+        near = high[sure][np.argsort(away, kind="stable")[:_NEAREST]]
+        share = high[i] / float(np.median(near))
+        good[i] = _HEIGHTS[0] <= share <= _HEIGHTS[1]
+    return [bool(g) for g in good]
+
+
 def _choose(candidates: Sequence[Candidate], probabilities: Floats) -> set[int]:
     """The indices of a disjoint set of candidates of the greatest worth."""
-    worth = {i: _worth(c, probabilities[i]) for i, c in enumerate(candidates)}
+    likely = _plausible(candidates, probabilities)
+    worth = {i: _worth(c, probabilities[i]) for i, c in enumerate(candidates) if likely[i]}
     worth = {i: v for i, v in worth.items() if v > 0}
     chosen: set[int] = set()
     for group in _rivals([(i, candidates[i].pieces) for i in worth]):

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from live_digits import ink as inks
 from live_digits.config import PipelineSettings
 from live_digits.crops import normalise
+from live_digits.rulings import rulings, without_rulings
 from live_digits.segment import Blob, propose
 from live_digits.types import CROP_SIZE, Box, Candidate, Image, Stages
 
@@ -28,9 +29,11 @@ WORKING_SIDE = 1024
 _POLYGON = 3.0
 """Precision of approxPolyDP, pixels."""
 _WEAK, _STRONG = 60, 92
-"""Darkness from which a pixel may be ink, and the mean from which a piece is (of ink.INK)."""
-_OWN = 0.5
-"""A piece's pixels are ink from this share of the piece's own mean darkness."""
+"""Even darkness from which a pixel may be ink, and the mean from which a piece is (of ink.INK)."""
+_OWN = 0.58
+"""A piece's pixels are ink from this share of the darkness of its own darker half."""
+_HALF = 112
+"""What half of a piece's own darkness becomes."""
 _SPECK = 12
 """Pieces of fewer pixels are grain."""
 MOST_PIECES = 700
@@ -138,51 +141,68 @@ def _find_paper(image: Image, settings: PipelineSettings) -> Vision:
     if inks.light_on_dark(grey):
         grey = np.asarray(cv2.bitwise_not(grey), np.uint8)
     dark = inks.darkness(grey)
-    even = np.asarray(cv2.bitwise_not(dark), np.uint8)
+    even = np.asarray(cv2.bitwise_not(dark.even), np.uint8)
     blur = blurred(even, settings)
     edges = edges_of(blur, settings)
     dilated = dilated_of(edges, settings)
-    mask = _ink_mask(dark, dilated, settings.threshold)
-    blobs, labels = _blobs(mask)
+    own = _own_ink(dark, dilated, settings.threshold)
+    blobs, labels = _blobs(own)
     proposals = propose(blobs, labels, grey.shape)
     rim = cv2.dilate(np.where(labels > 0, 255, 0).astype(np.uint8), _SOFT_RIM)
-    stages = Stages(even, blur, edges, dilated, np.asarray(cv2.bitwise_and(dark, rim), np.uint8))
+    stages = Stages(even, blur, edges, dilated, np.asarray(cv2.bitwise_and(own, rim), np.uint8))
     height, width = image.shape[:2]
+    dark_of = _piece_darkness(dark.raw, labels)
     candidates = tuple(
-        Candidate(_to_frame(p.box, scale, width, height), p.pieces, p.primary, p.ink)
+        Candidate(
+            _to_frame(p.box, scale, width, height), p.pieces, p.primary, p.ink,
+            round(float(np.mean([dark_of[i] for i in p.pieces]))),
+        )
         for p in proposals
-    )
+    )  # fmt: skip
     return Vision(candidates, stages, scale, tuple(p.box for p in proposals), labels, "paper")
 
 
-def _ink_mask(dark: Image, dilated: Image, threshold: int) -> Image:
-    """Binary ink that the contours confirm: by the slider, or each piece by its own darkness.
-    Ink without any sharp edge is shadow."""
-    if threshold:
-        weak = cv2.threshold(dark, 255 - threshold, 255, cv2.THRESH_BINARY)[1]
-    else:
-        weak = cv2.threshold(dark, _WEAK, 255, cv2.THRESH_BINARY)[1]
-    lines = inks.rulings(np.asarray(weak, np.uint8))
+def _piece_darkness(raw: Image, labels: Labels) -> npt.NDArray[np.float64]:
+    """Mean darkness of each piece's ink, by its label."""
+    where = np.flatnonzero(labels)
+    owner = labels.ravel()[where]
+    total = np.bincount(owner, raw.ravel()[where])
+    return np.asarray(total / np.maximum(np.bincount(owner), 1), np.float64)
+
+
+def _own_ink(dark: inks.Darkness, dilated: Image, threshold: int) -> Image:
+    """Each piece of ink at its own full darkness, uint8: from `_HALF` on a pixel is ink, what is
+    less is a stroke's soft rim. Ink without any sharp edge is shadow. `threshold`: the slider."""
+    cut = 255 - threshold if threshold else _WEAK
+    weak = np.asarray(cv2.threshold(dark.even, cut, 255, cv2.THRESH_BINARY)[1], np.uint8)
+    lines = rulings(weak)
     if lines.any():
-        weak = inks.without_rulings(np.asarray(weak, np.uint8), lines)
+        weak = without_rulings(weak, lines)
     _, labels = cv2.connectedComponents(weak, connectivity=8)
     where = np.flatnonzero(weak)
     owner = labels.ravel()[where]
-    value = dark.ravel()[where]
+    own = np.zeros_like(dark.raw)
+    if not len(where):
+        return own
+    raw = dark.raw.ravel()[where].astype(np.float32)
     count = np.maximum(np.bincount(owner), 1)
     sharp = np.bincount(owner, dilated.ravel()[where] > 0) > 0
-    mask = np.zeros_like(dark)
     if threshold:
-        mask.ravel()[where[sharp[owner]]] = 255
-        return mask
-    mean = np.bincount(owner, value) / count
-    own = np.where(sharp & (mean >= _STRONG), np.maximum(_WEAK, mean * _OWN), 256.0)
-    mask.ravel()[where[value > own[owner]]] = 255
-    return mask
+        own.ravel()[where[sharp[owner]]] = 255
+        return own
+    strong = np.bincount(owner, dark.even.ravel()[where]) / count >= _STRONG
+    mean = np.bincount(owner, raw) / count
+    upper = raw >= mean[owner]
+    level = np.bincount(owner, raw * upper) / np.maximum(np.bincount(owner, upper), 1)
+    value = raw * (_HALF / (_OWN * np.maximum(level, 1)))[owner]
+    kept = (sharp & strong)[owner]
+    own.ravel()[where] = np.where(kept, np.minimum(value, 255), 0).astype(np.uint8)
+    return own
 
 
-def _blobs(mask: Image) -> tuple[list[Blob], Labels]:
+def _blobs(own: Image) -> tuple[list[Blob], Labels]:
     """Connected pieces of ink, grain left out, at most `MOST_PIECES`; their pixels' labels."""
+    mask = cv2.threshold(own, _HALF - 1, 255, cv2.THRESH_BINARY)[1]
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     area = stats[:, cv2.CC_STAT_AREA]
     keep = np.flatnonzero(area >= _SPECK)

@@ -94,12 +94,14 @@ class Candidate:
     that share a piece compete: at most one of them is read. `primary` marks the reading to expect
     before the network has spoken (a whole connected blob); the others are its halves and its
     unions with neighbours. `ink` is its amount of ink in pixels: what the candidate explains.
+    `dark` is how dark that ink is against its paper, 0…255; 0 where it was not measured.
     """
 
     box: Box
     pieces: frozenset[int]
     primary: bool = True
     ink: int = 0
+    dark: int = 0
 
 
 @dataclass(frozen=True, slots=True)
