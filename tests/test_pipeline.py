@@ -35,15 +35,15 @@ SIZES = [(640, 480), (1280, 720), (1920, 1080), (3840, 2160)]
 
 GREYS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40))
 
-SLIDERS = st.builds(
+SLIDERS = st.sampled_from((PAPER, CLASSIC)) | st.builds(
     PipelineSettings,
-    blur=st.integers(1, 71),
-    canny_low=st.integers(0, 255),
-    canny_ratio=st.integers(1, 7),
+    blur=st.integers(1, 9) | st.integers(1, 71),
+    canny_low=st.integers(0, 40) | st.integers(0, 255),
+    canny_ratio=st.integers(1, 3) | st.integers(1, 7),
     canny_aperture=st.integers(3, 7),
     dilate_kernel=st.integers(1, 15),
     dilate_iterations=st.integers(0, 8),
-    threshold=st.integers(0, 255),
+    threshold=st.integers(100, 255) | st.integers(0, 255),
     profile=st.sampled_from(("paper", "classic")),
 )
 """Any settings, even kernels and apertures between the permitted ones included."""
@@ -52,14 +52,18 @@ SLIDERS = st.builds(
 @st.composite
 def pictures(draw: st.DrawFn) -> Image:
     """Small pictures, grey or BGR, with blobs (each drawn pixel enlarged) and some grain."""
-    shape = draw(st.tuples(st.integers(1, 12), st.integers(1, 12)))
-    channels: tuple[int, ...] = draw(st.sampled_from(((), (3,))))
-    small = draw(
-        hnp.arrays(np.uint8, shape + channels, elements=st.sampled_from((0, 60, 200, 255)))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    shape = draw(st.sampled_from(((9, 16), (7, 5), (2, 9), (1, 1))))
+    paper, ink = draw(st.sampled_from(((230, 20), (210, 120), (20, 230), (120, 20))))
+    small = np.where(rng.random(shape) < 0.25, ink, paper).astype(np.uint8)
+    down, across, margin = (
+        draw(st.sampled_from(sides)) for sides in ((9, 4, 1), (9, 4, 1), (8, 0))
     )
-    large = small.repeat(draw(st.integers(1, 9)), axis=0).repeat(draw(st.integers(1, 9)), axis=1)
-    grain = np.random.default_rng(draw(st.integers(0, 9))).normal(0, 4, large.shape)
-    return np.clip(large + grain * draw(st.booleans()), 0, 255).astype(np.uint8)
+    large = small.repeat(down, axis=0).repeat(across, axis=1)
+    large = np.pad(large, margin, constant_values=paper)
+    full = np.stack([large] * 3, axis=-1) if draw(st.booleans()) else large
+    grain = rng.normal(0, draw(st.sampled_from((0, 4, 30))), full.shape)
+    return np.clip(full + grain, 0, 255).astype(np.uint8)
 
 
 def read_only(image: Image) -> Image:
