@@ -282,19 +282,21 @@ class Labels:
 
 def reading_order(digits: Sequence[Digit]) -> tuple[tuple[Digit, ...], tuple[str, ...]]:
     """Digits in reading order and the text lines they form, top to bottom; a wide gap in a line
-    becomes a space. Lines may be tilted: neighbours are chained, not binned."""
-    lines = _lines(list(digits))
+    becomes a space. Lines may be tilted: neighbours are chained, not binned. The order in which the
+    digits are handed in does not matter."""
+    lines = _lines(sorted(digits, key=lambda d: (*d.box.as_list(), d.digit, d.track)))
     ordered = tuple(d for line in lines for d in line)
     return ordered, tuple(_text(line) for line in lines)
 
 
 def _lines(digits: list[Digit]) -> list[list[Digit]]:
-    """Chains of neighbours: each digit goes to the line whose nearest digit lies level with it."""
+    """Chains of neighbours: each digit, from left to right as they come, goes to the line whose
+    nearest digit lies level with it."""
     if not digits:
         return []
     slope = _slope(digits)
     lines: list[list[Digit]] = []
-    for d in sorted(digits, key=lambda d: d.box.x):
+    for d in digits:
         best: tuple[float, list[Digit]] | None = None
         for line in lines:
             last = line[-1]
