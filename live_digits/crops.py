@@ -18,7 +18,7 @@ _FAINT = 24
 """Ink below this takes no part in the bounding box (0…255)."""
 _THIN = 1.75
 """Thinnest stroke of a finished crop, pixels; MNIST's median is about 2.5."""
-_FULL = 97
+_FULL = 90
 """The percentile of the ink that becomes 255."""
 _MIDDLE = CROP_SIZE / 2
 

@@ -59,8 +59,8 @@ _LIGHT_LEAD = 3.2
 
 
 def light_on_dark(grey: Image) -> bool:
-    """True for chalk, or white on a black canvas: of the narrowest strokes in the picture, the light
-    ones outweigh the dark ones by far.
+    """True for chalk, or white on a black canvas: of the narrowest strokes in the picture, the
+    light ones outweigh the dark ones by far.
 
     Top-hat and black-hat (light or dark and narrower than a window) of growing windows; a light
     sheet on a dark desk is no stroke, the pen on it is.
@@ -76,7 +76,7 @@ def light_on_dark(grey: Image) -> bool:
     for side in _STROKES:
         window = np.ones((side, side), np.uint8)
         light, dark = (
-            float(cv2.subtract(cv2.morphologyEx(small, hat, window), _STROKE_STEP).mean())
+            float(np.mean(cv2.subtract(cv2.morphologyEx(small, hat, window), float(_STROKE_STEP))))
             for hat in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
         )
         if light + dark > _STROKE_SUM:

@@ -7,9 +7,11 @@ set's test part never trains: loading keeps the two apart, and no function here 
 from __future__ import annotations
 
 import hashlib
+import multiprocessing
 import os
 import zipfile
 from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,11 +21,18 @@ import numpy as np
 from live_digits.crops import normalise
 from live_digits.errors import LiveDigitsError, MissingExtraError
 from live_digits.training.negatives import drawn_digits, negatives
+from live_digits.training.render import Glyphs, crops_of, page
 from live_digits.types import CROP_SIZE, NOT_A_DIGIT, Image
 
 Say = Callable[[str], None]
 
 MNIST_LICENCE = "CC BY-SA 3.0 (Yann LeCun and Corinna Cortes)"
+PAGE_DIGITS, PAGE_OTHERS = "pages", "not a digit, pages"
+"""Names of the pool's parts that come from drawn pages."""
+_JOB = 10
+"""Pages that a worker process draws at a time."""
+_PER_PAGE = 70
+"""Crops of one page at most: a page of noise must not outvote the others."""
 _ENLARGE = 3
 """Small scans are enlarged smoothly by this before they are normalised."""
 
@@ -150,7 +159,7 @@ def extras(folder: Path | None, part: str = "train", say: Say | None = None) -> 
         file = folder / layout.file if folder else None
         if file is None or not file.is_file():
             if say:
-                say(f"{name}: left out, no {layout.file} in {folder or 'any --data folder'}")
+                say(f"{name}: left out, no {layout.file} in {folder or 'any --sets folder'}")
             continue
         x, y = _arrays(file, names)
         found.append(DigitSet(name, normalised(x), y, layout.licence, sha256(file)))
@@ -198,12 +207,75 @@ def split(sets: list[DigitSet], share: float, seed: int) -> tuple[list[DigitSet]
     return first, second
 
 
-def assemble(sets: list[DigitSet], not_digits: int, drawn: int, rng: np.random.Generator) -> Pool:
-    """The sets, `drawn` digits made of strokes and `not_digits` crops of class 10, as one pool."""
+def assemble(
+    sets: list[DigitSet],
+    not_digits: int,
+    drawn: int,
+    pages: int,
+    seed: tuple[int, ...],
+    progress: Callable[[int, int], None] | None = None,
+) -> Pool:
+    """The sets, `drawn` digits made of strokes, `not_digits` crops of class 10, and what the live
+    pipeline finds on `pages` drawn pages, as one pool."""
+    rng = np.random.default_rng(seed)
     parts = {s.name: (s.crops, s.labels) for s in sets}
     base = pool(parts)
     no = negatives(not_digits, base.crops, base.labels, rng)
     parts["not a digit"] = (no, np.full(len(no), NOT_A_DIGIT, np.uint8))
     if drawn:
         parts["drawn"] = drawn_digits(drawn, rng)
+    if pages:
+        crops, labels = rendered(pages, Glyphs(base.crops, base.labels), seed, progress)
+        digit = labels != NOT_A_DIGIT
+        parts[PAGE_DIGITS] = crops[digit], labels[digit]
+        parts[PAGE_OTHERS] = crops[~digit], labels[~digit]
     return pool(parts)
+
+
+def rendered(
+    count: int,
+    glyphs: Glyphs,
+    seed: tuple[int, ...],
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Image, Image]:
+    """What the live pipeline finds on `count` drawn pages: crops uint8 N×28×28, labels 0…10. The
+    same for the same seed on any number of cores."""
+    jobs = [range(at, min(at + _JOB, count)) for at in range(0, count, _JOB)]
+    crops, labels = [], []
+    with ProcessPoolExecutor(
+        max_workers=max(1, os.cpu_count() or 1),
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_share,
+        initargs=(glyphs, seed),
+    ) as workers:
+        for done, (some, their) in enumerate(workers.map(_draw_pages, jobs), 1):
+            crops.append(some)
+            labels.append(their)
+            if progress:
+                progress(min(done * _JOB, count), count)
+    return np.concatenate(crops), np.concatenate(labels)
+
+
+_shared: tuple[Glyphs, tuple[int, ...]] | None = None
+"""What a worker process draws with."""
+
+
+def _share(glyphs: Glyphs, seed: tuple[int, ...]) -> None:
+    global _shared
+    _shared = glyphs, seed
+    cv2.setNumThreads(1)
+
+
+def _draw_pages(numbers: range) -> tuple[Image, Image]:
+    """The crops of some pages, of each at most `_PER_PAGE`, drawn by lot."""
+    assert _shared is not None
+    glyphs, seed = _shared
+    crops = [np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8)]
+    labels = [np.zeros(0, np.uint8)]
+    for number in numbers:
+        found = crops_of(page((*seed, number), glyphs))
+        rng = np.random.default_rng((*seed, number, 1))
+        some = np.sort(rng.permutation(len(found.labels))[:_PER_PAGE])
+        crops.append(found.crops[some])
+        labels.append(found.labels[some])
+    return np.concatenate(crops), np.concatenate(labels)

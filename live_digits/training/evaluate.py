@@ -70,7 +70,7 @@ def load_set(name: str, mnist: Path | None, folder: Path | None) -> data.DigitSe
     if not path.is_file():
         known = ", ".join(("mnist", *(n for n, e in data.EXTRAS.items() if e.test)))
         raise data.DataError(
-            f"no digit set {name!r}: give one of {known} (the latter in --data), or an .npz file"
+            f"no digit set {name!r}: give one of {known} (the latter in --sets), or an .npz file"
         )
     crops, labels = data.test_arrays(path)
     return data.DigitSet(path.stem, data.normalised(crops), labels, "", data.sha256(path))

@@ -171,7 +171,7 @@ def _noise(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
 
 
 _MAKERS: tuple[tuple[float, Maker], ...] = (
-    (0.16, _half),
+    (0.08, _half),
     (0.26, _several),
     (0.06, _stacked),
     (0.34, _sign),

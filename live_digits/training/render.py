@@ -144,9 +144,7 @@ def _leaned(alpha: Floats, slant: float, rng: np.random.Generator) -> Floats:
     out_w = round(w + abs(lean) * h) + 2
     centre = np.array([w / 2, h / 2])
     shift = np.array([out_w / 2, h / 2]) - m @ centre
-    return np.asarray(
-        cv2.warpAffine(alpha, np.column_stack([m, shift]), (out_w, h)), np.float32
-    )
+    return np.asarray(cv2.warpAffine(alpha, np.column_stack([m, shift]), (out_w, h)), np.float32)
 
 
 def _drawn(image: Image) -> Floats:
@@ -207,7 +205,7 @@ def _write_digit(sheet: _Sheet, x: float, base: float, height: float, pen: _Pen)
     sheet.digits.append(label)
     top = base - alpha.shape[0] + float(sheet.rng.normal(0, 0.05)) * height
     _put(sheet, alpha, x, top, pen, len(sheet.digits))
-    return x + alpha.shape[1]
+    return float(x + alpha.shape[1])
 
 
 def _write_other(sheet: _Sheet, x: float, base: float, height: float, pen: _Pen) -> float:
@@ -221,7 +219,7 @@ def _write_other(sheet: _Sheet, x: float, base: float, height: float, pen: _Pen)
         alpha = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
     top = base - (height + alpha.shape[0]) / 2 if low else base - alpha.shape[0]
     _put(sheet, alpha, x, top, pen, _OTHER)
-    return x + alpha.shape[1]
+    return float(x + alpha.shape[1])
 
 
 def _lines(sheet: _Sheet, height: float, other: float, pens: Sequence[_Pen]) -> None:
@@ -504,7 +502,9 @@ def page(seed: Sequence[int], glyphs: Glyphs) -> Page:
     board = rng.random() < 0.05
     if board:
         chalk = sheet.ink.max(axis=2, keepdims=True)
-        paper = 0.1 + 0.8 * chalk + 0.04 * _smooth(rng, w, h, 5)[..., None] + np.zeros(3, np.float32)
+        paper = (
+            0.1 + 0.8 * chalk + 0.04 * _smooth(rng, w, h, 5)[..., None] + np.zeros(3, np.float32)
+        )
     m = _sheet_to_frame(rng, w, h)
     seen = cv2.warpPerspective(paper.astype(np.float32), m, (w, h), flags=cv2.INTER_LINEAR)
     ids = cv2.warpPerspective(sheet.ids, m, (w, h), flags=cv2.INTER_NEAREST)

@@ -20,8 +20,8 @@ import yaml
 
 from live_digits.errors import ModelError
 from live_digits.training import data, models
-from live_digits.training.augment import augment
-from live_digits.types import CLASSES, NOT_A_DIGIT, Floats, Image
+from live_digits.training.augment import Strength, augment
+from live_digits.types import CLASSES, CROP_SIZE, NOT_A_DIGIT, Floats, Image
 
 Probabilities = Callable[[Image], Floats]
 
@@ -51,9 +51,15 @@ RECIPES: Mapping[str, Recipe] = {
         epochs=20, rate=2e-3, not_digits=25_000, drawn=5_000, smoothing=0.0, decay=1e-4
     ),
     "cnn": Recipe(
-        epochs=24, rate=3e-3, not_digits=30_000, drawn=12_000, smoothing=0.02, decay=5e-3
+        epochs=24, rate=3e-3, not_digits=16_000, drawn=12_000, smoothing=0.02, decay=5e-3,
+        pages=3_000,
     ),
-}
+}  # fmt: skip
+_GENTLE = Strength(
+    rotation=5.0, shear=0.08, scale=0.06, shift=0.8, elastic=0.5, thickness=0.15, blur=0.1,
+    contrast=0.25, faint=0.05, hole=0.03, salt=0.03, ruling=0.02, untouched=0.3,
+)  # fmt: skip
+"""For crops of drawn pages."""
 _QUICK = 2_000
 """Digits, of each set at most, of a quick run."""
 
@@ -95,7 +101,12 @@ def _temperature(logits: Floats, labels: Image) -> float:
 
 
 def _batches(keras: Any, pool: data.Pool, recipe: Recipe, seed: int) -> Any:
-    """Keras's view of the pool: shuffled, changed at random, the same for the same seed."""
+    """Keras's view of the pool: shuffled, changed at random, the same for the same seed. Crops of
+    drawn pages have been through much already and are changed less."""
+    pages = [
+        i for i, name in enumerate(pool.sources) if name in (data.PAGE_DIGITS, data.PAGE_OTHERS)
+    ]
+    gentle = np.isin(pool.source, pages)
 
     class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -112,7 +123,9 @@ def _batches(keras: Any, pool: data.Pool, recipe: Recipe, seed: int) -> Any:
         def __getitem__(self, index: int) -> tuple[Floats, Floats]:
             rows = self.order[index * _BATCH : (index + 1) * _BATCH]
             rng = np.random.default_rng((seed, self.epoch, index))
-            x = augment(pool.crops[rows], rng)
+            x = np.empty((len(rows), CROP_SIZE, CROP_SIZE), np.float32)
+            for part, strength in ((~gentle[rows], Strength()), (gentle[rows], _GENTLE)):
+                x[part] = augment(pool.crops[rows[part]], rng, strength)
             y: Floats = np.full((len(rows), CLASSES), recipe.smoothing / CLASSES, np.float32)
             y[np.arange(len(rows)), pool.labels[rows]] += 1 - recipe.smoothing
             return x, y
@@ -310,11 +323,7 @@ def train(
     if quick:
         sets, tests = _few(sets, _QUICK), _few(tests, _QUICK)
     train_sets, held_sets = data.split(sets, HOLD_OUT, seed)
-    progress(Progress("drawing", 0, 1))
-    rng = np.random.default_rng((seed, 1))
-    pool = data.assemble(train_sets, recipe.not_digits, recipe.drawn, rng)
-    few = max(50, recipe.not_digits // 10)
-    held = data.assemble(held_sets, few, few // 2, np.random.default_rng((seed, 2)))
+    pool, held = _pools(train_sets, held_sets, recipe, seed, progress)
     network, curve = _fit(name, pool, held, recipe, seed, progress)
     progress(Progress("writing", 0, 1))
     temperature = _calibrate(network, held, seed)
@@ -326,6 +335,22 @@ def train(
     )
     _draw_curve(curve, folder / "curve.png")
     return Trained(folder, card, tuple(curve))
+
+
+def _pools(
+    train_sets: list[data.DigitSet], held_sets: list[data.DigitSet], recipe: Recipe, seed: int,
+    progress: Callable[[Progress], None],
+) -> tuple[data.Pool, data.Pool]:  # fmt: skip
+    """What trains, and what is held out; the latter is drawn with digits of its own."""
+
+    def drawing(done: int, total: int) -> None:
+        progress(Progress("drawing", done, total))
+
+    drawing(0, 1)
+    r, few = recipe, max(50, recipe.not_digits // 10)
+    pool = data.assemble(train_sets, r.not_digits, r.drawn, r.pages, (seed, 1), drawing)
+    held = data.assemble(held_sets, few, few // 2, r.pages // 12, (seed, 2), drawing)
+    return pool, held
 
 
 def _recipe(name: str, epochs: int | None, quick: bool, pages: int | None) -> Recipe:
