@@ -162,8 +162,9 @@ class InferenceWorker:
         start = time.perf_counter()
         probabilities = classifier.classify(crops)
         took = time.perf_counter() - start
+        answers = [Answer(t, p) for t, p in zip(tracks, probabilities, strict=True)]
         with self._condition:
-            self._answers.extend(Answer(t, p) for t, p in zip(tracks, probabilities, strict=True))
+            self._answers.extend(answers)
             self._batches += 1
             self._crops += len(tracks)
             self._last = len(tracks)
