@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,6 @@ import cv2
 import numpy as np
 
 from live_digits.auto import Searcher
-from live_digits.classifier import Classifier
 from live_digits.config import (
     TRACKBARS,
     PipelineSettings,
@@ -30,6 +30,7 @@ from live_digits.config import (
     write_back,
 )
 from live_digits.errors import LiveDigitsError, RecordingError
+from live_digits.hands import HandsWorker, covered, hidden
 from live_digits.inference import InferenceWorker
 from live_digits.overlay import contact_sheet, decorate, draw, stage_view
 from live_digits.pipeline import crops
@@ -37,7 +38,16 @@ from live_digits.reader import Follower, Seen
 from live_digits.recorder import Recorder
 from live_digits.sources import Source
 from live_digits.stats import Figures
-from live_digits.types import VIEWS, Frame, Image, Reading, RecordingSummary, Status
+from live_digits.types import (
+    VIEWS,
+    Box,
+    Classifier,
+    Frame,
+    Image,
+    Reading,
+    RecordingSummary,
+    Status,
+)
 from live_digits.window import Command
 
 _WAIT = 0.02
@@ -91,12 +101,15 @@ class App:
         load: Callable[[], Classifier],
         display: Display | None = None,
         options: Options | None = None,
+        hands: HandsWorker | None = None,
     ) -> None:
-        """`load` makes the classifier; it is called on the thread that uses it."""
+        """`load` makes the classifier; it is called on the thread that uses it. `hands` is started
+        and closed here."""
         self.settings = settings
         self._options = options or Options()
         self._source, self._load, self._display = source, load, display
         self._worker = InferenceWorker(load)
+        self._hands = hands
         self._follower = Follower(settings)
         self._pipeline = settings.pipeline
         self._stop = threading.Event()
@@ -127,6 +140,8 @@ class App:
         try:
             self._worker.start()
             self._source.start()
+            if self._hands:
+                self._hands.start()
             while not self._stop.is_set() and self._step():
                 pass
         finally:
@@ -163,8 +178,9 @@ class App:
 
     def _look(self, frame: Frame) -> None:
         """A new frame through vision, tracks and what is known; asks for what is not."""
+        hidden = self._hidden(frame)
         start = time.perf_counter()
-        self._seen = self._follower.see(frame, self._pipeline)
+        self._seen = self._follower.see(frame, self._pipeline, hidden)
         self._figures.vision.add(time.perf_counter() - start)
         self._follower.learn(self._worker.results())
         self._ask()
@@ -172,6 +188,15 @@ class App:
         if self._auto_due and self._figures.count >= 2:
             self._auto_due = False
             self._search()
+
+    def _hidden(self, frame: Frame) -> Callable[[Box], bool] | None:
+        """Tells which boxes lie under a hand, by the newest look at the hands; offers the next."""
+        if self._hands is None:
+            return None
+        self._hands.offer(frame.image, frame.time)
+        height, width = frame.image.shape[:2]
+        polygons = covered(self._hands.current(frame.time), width, height)
+        return partial(hidden, polygons=polygons) if polygons else None
 
     def _relook(self) -> None:
         """The frame at hand once more: under new sliders, or with answers that have come since."""
@@ -254,6 +279,8 @@ class App:
             reason = " ".join(str(self._worker.error).split()) or type(self._worker.error).__name__
             ends = "; the picture goes on without readings" if self._worker.failed else ""
             return f"reading failed: {reason}{ends}"
+        if self._hands and self._hands.failed:
+            return f"hands: {self._hands.error}"
         if self._errors and time.monotonic() < self._message_until:
             return str(self._errors[-1])
         return ""
@@ -437,6 +464,8 @@ class App:
                 self._searcher.close()
             self._source.close()
             self._worker.close()
+            if self._hands:
+                self._hands.close()
             if self._display:
                 self._display.close()
 
@@ -457,6 +486,7 @@ class App:
             "dropped": self._source.dropped,
             "source": self._source.info.as_json(),
             "reconnects": self._source.reconnects,
+            "hands": self._hands.stats().as_json() if self._hands else None,
         }
         stats["recording"] = dict(self._recordings[-1].as_json()) if self._recordings else None
         return Outcome(self._lines, stats, tuple(self._recordings), tuple(errors))

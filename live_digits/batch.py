@@ -12,14 +12,13 @@ import cv2
 import numpy as np
 
 from live_digits.auto import search
-from live_digits.classifier import Classifier
 from live_digits.config import Settings
 from live_digits.errors import RecordingError, SourceError
 from live_digits.media import is_video, load_picture, to_stored, video_frames
 from live_digits.overlay import annotate
 from live_digits.reader import Follower, read_moving, read_picture
 from live_digits.recorder import FAILURES, Film
-from live_digits.types import Frame, Image, Reading
+from live_digits.types import Classifier, Frame, Image, Reading
 
 CSV_HEADER = (
     "source", "frame", "time", "line", "digit", "confidence", "x", "y", "w", "h", "track",

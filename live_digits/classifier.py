@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import yaml
@@ -57,16 +57,6 @@ def _without_noise() -> Iterator[None]:
             kept = b"".join(line for line in held if not line.startswith(_NOISE))
             if kept:
                 os.write(_STDERR, kept)
-
-
-class Classifier(Protocol):
-    """What reads crops."""
-
-    name: str
-
-    def classify(self, crops: Image) -> Floats:
-        """uint8 N×28×28, white ink on black → float32 N×11, rows that sum to 1. N may be 0."""
-        ...
 
 
 def models_folder() -> Path:

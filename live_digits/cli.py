@@ -185,7 +185,7 @@ def run(
         say(opened.note)
     each = _print_json if json_ else None
     options = Options(record, duration, auto, config, each)
-    live = App(settings, opened, load_model, display, options)
+    live = App(settings, opened, load_model, display, options, _hands(settings))
     with _signals(live.stop):
         outcome = live.run()
     return _report(outcome, stats, quiet=json_, windowed=display is not None)
@@ -201,6 +201,21 @@ def _window(settings: Settings) -> Any:
     except DisplayError as e:
         say(str(e))
         return None
+
+
+def _hands(settings: Settings) -> Any:
+    """What looks for hands, or None; hands.mode=on fetches the model on first use."""
+    from live_digits.hands import fetch_model, find_model, open_hands
+
+    if settings.hands.mode == "on" and find_model(settings.hands) is None:
+        bar = _bar()
+        with bar:
+            task = bar.add_task("fetching Google's hand model", total=None, detail="")
+            fetch_model(lambda done, total: bar.update(task, completed=done, total=total or None))
+    worker, note = open_hands(settings.hands)
+    if note:
+        logging.getLogger("live_digits").info("%s", note)
+    return worker
 
 
 def _writable(path: Path | None) -> None:

@@ -12,8 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from live_digits.classifier import Classifier
-from live_digits.types import Floats, Image
+from live_digits.types import Classifier, Floats, Image
 
 _MOST_TIMES = 4096
 """Durations kept for the statistics."""

@@ -8,9 +8,11 @@ picture's own ink, pencil or marker, is about equally dark everywhere.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from live_digits.types import Floats, Image
 
@@ -76,7 +78,7 @@ def light_on_dark(grey: Image) -> bool:
     for side in _STROKES:
         window = np.ones((side, side), np.uint8)
         light, dark = (
-            float(np.mean(cv2.subtract(cv2.morphologyEx(small, hat, window), float(_STROKE_STEP))))
+            _beyond(cv2.morphologyEx(small, hat, window))
             for hat in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
         )
         if light + dark > _STROKE_SUM:
@@ -84,6 +86,11 @@ def light_on_dark(grey: Image) -> bool:
         if len(leads) == 2:
             return leads[0] * leads[1] > _LIGHT_LEAD
     return len(leads) == 1 and leads[0] ** 2 > _LIGHT_LEAD
+
+
+def _beyond(hat: npt.NDArray[Any]) -> float:
+    """Mean of what a hat stands out by beyond `_STROKE_STEP`."""
+    return float(np.maximum(hat.astype(np.int16) - _STROKE_STEP, 0).mean())
 
 
 def ground(grey: Image) -> Image:

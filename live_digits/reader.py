@@ -6,18 +6,17 @@ an answer, learns answers whenever they come, and gives each frame's reading fro
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from live_digits.classifier import Classifier
 from live_digits.config import PipelineSettings, ReadingSettings, Settings
 from live_digits.inference import Answer
 from live_digits.labels import Labels, numbered, reading_order, resolve_once
 from live_digits.pipeline import Vision, crops, find
 from live_digits.tracker import Tracker
-from live_digits.types import CROP_SIZE, Digit, Frame, Image, Reading, Track
+from live_digits.types import CROP_SIZE, Box, Classifier, Digit, Frame, Image, Reading, Track
 
 RECHECK = 0.5
 """Seconds after which the crop of a track that is settled is looked at again."""
@@ -66,9 +65,17 @@ class Follower:
         self._read: dict[int, _Read] = {}
         self._held: dict[int, Digit] = {}
 
-    def see(self, frame: Frame, pipeline: PipelineSettings) -> Seen:
-        """Vision and tracking of a new frame; times grow from call to call."""
+    def see(
+        self,
+        frame: Frame,
+        pipeline: PipelineSettings,
+        hidden: Callable[[Box], bool] | None = None,
+    ) -> Seen:
+        """Vision and tracking of a new frame; times grow from call to call. `hidden` tells which
+        boxes lie under a hand: they are not read."""
         vision = find(frame.image, pipeline)
+        if hidden is not None:
+            vision = _without(vision, hidden)
         tracks = self._tracker.update(vision.candidates, frame.time)
         alive = self._tracker.alive()
         self._labels.keep(alive)
@@ -154,6 +161,16 @@ class Follower:
         self._labels.reset()
         self._read.clear()
         self._held.clear()
+
+
+def _without(vision: Vision, hidden: Callable[[Box], bool]) -> Vision:
+    """Only the candidates that can be seen."""
+    rows = [i for i, c in enumerate(vision.candidates) if not hidden(c.box)]
+    return replace(
+        vision,
+        candidates=tuple(vision.candidates[i] for i in rows),
+        boxes=tuple(vision.boxes[i] for i in rows),
+    )
 
 
 def read_moving(frame: Frame, follower: Follower, settings: Settings, net: Classifier) -> Reading:

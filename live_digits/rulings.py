@@ -96,7 +96,7 @@ def _level_lines(mask: Image, alone: float) -> Image | None:
         return None
     table = np.zeros(len(stats), np.uint8)
     table[pieces.label[long[group]]] = 255
-    return table[labels]
+    return np.asarray(table[labels], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)

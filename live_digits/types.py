@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -133,6 +133,16 @@ class Prediction:
     @property
     def confidence(self) -> float:
         return float(self.probabilities.max())
+
+
+class Classifier(Protocol):
+    """What reads crops."""
+
+    name: str
+
+    def classify(self, crops: Image) -> Floats:
+        """uint8 N×28×28, white ink on black → float32 N×11, rows that sum to 1. N may be 0."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

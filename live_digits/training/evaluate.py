@@ -12,10 +12,18 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits.classifier import Classifier
 from live_digits.errors import MissingExtraError
 from live_digits.training import data
-from live_digits.types import CLASSES, CROP_SIZE, NOT_A_DIGIT, Box, Floats, Image, Reading
+from live_digits.types import (
+    CLASSES,
+    CROP_SIZE,
+    NOT_A_DIGIT,
+    Box,
+    Classifier,
+    Floats,
+    Image,
+    Reading,
+)
 
 Reader = Callable[[Path], Reading]
 """Reads one picture file."""
