@@ -77,9 +77,10 @@ def resolve(name_or_path: str) -> Path:
     own = models_folder() / name_or_path
     if name_or_path in available():
         return own
-    path = Path(name_or_path).expanduser()
-    if path.is_dir():
-        return path
+    with contextlib.suppress(RuntimeError, OSError):  # "~nobody", a name too long
+        path = Path(name_or_path).expanduser()
+        if path.is_dir():
+            return path
     names = ", ".join(available()) or "none"
     raise ModelError(
         f"no model {name_or_path!r}: give one of these names: {names}, "
