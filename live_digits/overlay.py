@@ -6,7 +6,7 @@ white paper and on black.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import cv2
@@ -19,6 +19,8 @@ _REFERENCE = 720
 """Height in pixels at which the sizes below hold."""
 _SMALLEST = 0.62
 _TEXT = 0.52
+_TINY = 0.1
+"""No text is made smaller than this to fit."""
 _PAD = 8
 _PLATE = (38, 34, 30)
 _PLATE_SHARE = 0.72
@@ -212,12 +214,14 @@ def _lines(image: Image, lines: Sequence[str], unit: float) -> None:
     """The text lines that were read, in the lower left corner."""
     if not lines:
         return
-    shown = list(lines[:_MOST_LINES]) + (["..."] if len(lines) > _MOST_LINES else [])
     size = 0.72 * unit
-    sizes = [_measure(line, size) for line in shown]
-    h = max(s[1] for s in sizes)
+    _, h = _measure("0", size)
     pad = round(_PAD * unit)
     step = h + pad
+    most = min(_MOST_LINES, (image.shape[0] - 5 * pad) // step - 1)
+    width = image.shape[1] - 4 * pad
+    shown = [_cut(line, size, width) for line in _first(lines, most)]
+    sizes = [_measure(line, size) for line in shown]
     w = max(s[0] for s in sizes) + 2 * pad
     x, y = pad, image.shape[0] - pad - len(shown) * step - pad
     _plate(image, x, y, w, len(shown) * step + pad)
@@ -225,10 +229,35 @@ def _lines(image: Image, lines: Sequence[str], unit: float) -> None:
         _write(image, line, x + pad, y + pad + h + i * step, size)
 
 
+def _first(lines: Sequence[str], most: int) -> list[str]:
+    """All lines, or the first `most` and an ellipsis."""
+    return list(lines) if len(lines) <= most else [*lines[: max(0, most)], "..."]
+
+
+def _cut(text: str, size: float, width: int) -> str:
+    """The text, or its beginning and an ellipsis where it is wider than `width`."""
+    if _measure(text, size)[0] <= width:
+        return text
+    while text and _measure(f"{text}...", size)[0] > width:
+        text = text[:-1]
+    return f"{text}..."
+
+
+def _parts_of(word: str, size: float, width: int) -> Iterator[str]:
+    """The word, or parts of it (a long path) no wider than `width`."""
+    while len(word) > 1 and _measure(word, size)[0] > width:
+        end = len(word) - 1
+        while end > 1 and _measure(word[:end], size)[0] > width:
+            end -= 1
+        yield word[:end]
+        word = word[end:]
+    yield word
+
+
 def _wrapped(text: str, size: float, width: int) -> list[str]:
     """The text in lines no wider than `width`."""
     lines: list[str] = []
-    for word in text.split():
+    for word in (part for w in text.split() for part in _parts_of(w, size, width)):
         if lines and _measure(f"{lines[-1]} {word}", size)[0] <= width:
             lines[-1] += f" {word}"
         else:
@@ -240,10 +269,11 @@ def _note(image: Image, text: str, unit: float, colour: Any) -> None:
     """A message at the lower edge, in the middle."""
     size = 0.6 * unit
     pad = round(_PAD * unit)
-    wrapped = _wrapped(text, size, round(image.shape[1] * 0.7))
-    sizes = [_measure(line, size) for line in wrapped]
-    h, w = max(s[1] for s in sizes), max(s[0] for s in sizes)
+    _, h = _measure("Ag0", size)
     step = h + pad
+    most = (image.shape[0] - 3 * pad) // step - 1
+    wrapped = _first(_wrapped(text, size, round(image.shape[1] * 0.7)), most)
+    w = max(_measure(line, size)[0] for line in wrapped)
     x = (image.shape[1] - w) // 2 - pad
     y = image.shape[0] - 2 * pad - len(wrapped) * step - pad
     _plate(image, x, y, w + 2 * pad, len(wrapped) * step + pad, colour)
@@ -252,19 +282,20 @@ def _note(image: Image, text: str, unit: float, colour: Any) -> None:
 
 
 def _help(image: Image, unit: float) -> None:
-    """The keys, in the middle; smaller where the picture is narrow."""
-    size = 0.58 * unit
-    while size > 0.3:
+    """The keys, in the middle; smaller where the picture is small."""
+    height, width = image.shape[:2]
+    share = 1.0
+    while True:
+        size, pad = 0.58 * unit * share, max(1, round(_PAD * unit * share))
         keys = max(_measure(key, size)[0] for key, _ in HELP)
         texts = max(_measure(text, size)[0] for _, text in HELP)
-        if keys + texts + 5 * _PAD * unit < image.shape[1] * 0.96:
+        _, h = _measure("Ag0", size)
+        step = h + round(1.25 * pad)
+        w, tall = keys + texts + 5 * pad, (len(HELP) + 1) * step + 2 * pad
+        if (w < 0.96 * width and tall <= height) or size < _TINY:
             break
-        size *= 0.93
-    _, h = _measure("Ag0", size)
-    pad = round(_PAD * unit)
-    step = h + round(1.25 * pad)
-    w, tall = keys + texts + 5 * pad, (len(HELP) + 1) * step + 2 * pad
-    x, y = (image.shape[1] - w) // 2, max(0, (image.shape[0] - tall) // 2)
+        share *= 0.93
+    x, y = (width - w) // 2, max(0, (height - tall) // 2)
     _plate(image, x, y, w, tall)
     _plate(image, x, y, w, tall)
     _write(image, "live_digits", x + pad, y + pad + h, size, _UNSURE)

@@ -1,0 +1,347 @@
+"""The drawn picture: never the frame itself, nothing cut off, every stage and sheet complete."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from live_digits.overlay import HELP, annotate, contact_sheet, decorate, draw, stage_view
+from live_digits.types import VIEWS, Box, Digit, Image, Reading, Stages, Status
+
+SIZES = [(160, 120), (640, 480), (1920, 1080), (3840, 2160), (1080, 1920)]
+
+FULL = Status(
+    source="a_video_with_a_long_name.mp4",
+    width=1920,
+    height=1080,
+    fps=29.97,
+    latency_ms=41.0,
+    vision_ms=13.0,
+    batch=12,
+    inference_ms=2.5,
+    dropped=3,
+    model="cnn",
+    view="dilated",
+    frozen=True,
+    recording_s=3725.0,
+)
+PATH = "saved /home/somebody/with/a/long/path/recordings/2026-11-24_20-26-09_picture_of_a_page.png"
+STATUSES = {
+    "plain": Status(),
+    "full": FULL,
+    "help": replace(FULL, help=True),
+    "message": replace(FULL, message=PATH),
+    "error": Status(error="reading failed: " + "the model is damaged, fetch it again; " * 8),
+    "no words": Status(message=" ", error=""),
+}
+
+
+def paper(width: int, height: int, shade: int = 200) -> Image:
+    """Grey with a little structure, so that a copy differs from a blank picture."""
+    image = np.full((height, width, 3), shade, np.uint8)
+    image[::7, ::5] -= 20
+    return image
+
+
+def corners(width: int, height: int, size: int = 30) -> tuple[Box, ...]:
+    """Boxes in the corners, the middle, and half outside."""
+    right, bottom = width - size, height - size
+    return (
+        Box(0, 0, size, size),
+        Box(right, 0, size, size),
+        Box(0, bottom, size, size),
+        Box(right, bottom, size, size),
+        Box(width // 2, height // 2, size // 2, size),
+        Box(-size // 2, height // 3, size, size),
+        Box(width - size // 2, height // 3, size, size),
+    )
+
+
+def reading(width: int, height: int, lines: tuple[str, ...] = ()) -> Reading:
+    boxes = corners(width, height)
+    digits = tuple(Digit(b, i, 0.99 - 0.06 * i, i) for i, b in enumerate(boxes))
+    return Reading("x", 1, 0.5, width, height, digits, lines, boxes[:3], boxes[3:])
+
+
+@dataclass
+class Text:
+    """A text as it was put: its rectangle and the size of the picture it was put on."""
+
+    text: str
+    x: int
+    top: int
+    right: int
+    base: int
+    width: int
+    height: int
+
+    def inside(self) -> bool:
+        return (
+            self.x >= 0 and self.top >= 0 and self.right <= self.width and self.base <= self.height
+        )
+
+
+@pytest.fixture
+def texts(monkeypatch: pytest.MonkeyPatch) -> list[Text]:
+    """Every text that is drawn while the test runs."""
+    found: list[Text] = []
+    put = cv2.putText
+
+    def spy(image: Any, text: str, at: Any, font: int, size: float, colour: Any, *rest: Any) -> Any:
+        weight = rest[0] if rest else 1
+        (w, h), _ = cv2.getTextSize(text, font, size, weight)
+        x, y = at
+        found.append(Text(text, x, y - h, x + w, y, image.shape[1], image.shape[0]))
+        return put(image, text, at, font, size, colour, *rest)
+
+    monkeypatch.setattr(cv2, "putText", spy)
+    return found
+
+
+# --- purity ---
+
+
+@pytest.mark.parametrize("status", STATUSES.values(), ids=STATUSES)
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_frame_is_never_drawn_on(width: int, height: int, status: Status) -> None:
+    image = paper(width, height)
+    before = image.copy()
+    image.flags.writeable = False
+    out = draw(image, reading(width, height, ("12 34", "5")), status)
+    np.testing.assert_array_equal(image, before)
+    assert out.shape == image.shape
+    assert out.dtype == np.uint8
+    assert out.flags.writeable
+    assert not np.shares_memory(out, image)
+    assert (out != image).any()
+
+
+def test_an_empty_reading_is_the_frame_itself() -> None:
+    image = paper(640, 480)
+    out = annotate(image, Reading("x", 0, 0.0, 640, 480))
+    np.testing.assert_array_equal(out, image)
+    assert not np.shares_memory(out, image)
+
+
+BOXES = st.builds(
+    Box, st.integers(-50, 200), st.integers(-50, 200), st.integers(0, 300), st.integers(0, 300)
+)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.integers(1, 200),
+    st.integers(1, 200),
+    st.lists(BOXES, max_size=4),
+    st.text(max_size=30),
+    st.booleans(),
+)
+def test_any_boxes_and_words_on_any_picture(
+    width: int, height: int, boxes: list[Box], words: str, asked: bool
+) -> None:
+    digits = tuple(Digit(b, 7, 0.7, 1) for b in boxes)
+    what = Reading("x", 0, 0.0, width, height, digits, (words, "1 2"), tuple(boxes), tuple(boxes))
+    status = Status(source=words, message=words, help=asked, recording_s=1.0)
+    assert draw(paper(width, height), what, status).shape == (height, width, 3)
+
+
+# --- nothing is cut off ---
+
+
+@pytest.mark.parametrize("status", STATUSES.values(), ids=STATUSES)
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_every_text_is_whole_and_inside(
+    texts: list[Text], width: int, height: int, status: Status
+) -> None:
+    lines = ("1234567890 " * 30, *(f"{n} 12345 678" for n in range(40)))
+    draw(paper(width, height), reading(width, height, lines), status)
+    assert [t for t in texts if not t.inside()] == []
+    assert len([t for t in texts if t.text.isdigit() and len(t.text) == 1]) == 7
+
+
+@pytest.mark.parametrize("shade", [0, 255])
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_every_digit_and_its_confidence_are_written_beside_its_box(
+    texts: list[Text], width: int, height: int, shade: int
+) -> None:
+    what = reading(width, height)
+    annotate(paper(width, height, max(shade, 20)), what)
+    written = [t.text for t in texts]
+    for d in what.digits:
+        at = written.index(str(d.digit))
+        assert written[at + 1] == f"{d.confidence * 100:.0f}"
+        text, unit = texts[at], max(0.62, height / 720)
+        assert abs(text.x - max(0, d.box.x)) <= d.box.w + 60 * unit
+        assert min(abs(text.base - d.box.y), abs(text.top - d.box.bottom)) <= d.box.h + 40 * unit
+    texts.clear()
+    annotate(paper(width, height), what, confidence=False)
+    assert [t.text for t in texts] == [str(d.digit) for d in what.digits]
+
+
+def test_sure_and_unsure_digits_differ_in_colour() -> None:
+    def outline(confidence: float) -> tuple[int, ...]:
+        digit = Digit(Box(300, 300, 60, 90), 5, confidence, 1)
+        out = annotate(paper(640, 480, 220), Reading("x", 0, 0.0, 640, 480, (digit,)))
+        return tuple(out[345, 298].tolist())
+
+    assert outline(0.99) != outline(0.7)
+    assert outline(0.99) == outline(0.95)
+
+
+def test_rejected_and_pending_boxes_are_drawn_without_a_digit(texts: list[Text]) -> None:
+    image, box = paper(640, 480, 220), Box(300, 200, 40, 60)
+    for what in (
+        Reading("x", 0, 0.0, 640, 480, rejected=(box,)),
+        Reading("x", 0, 0.0, 640, 480, pending=(box,)),
+    ):
+        out = annotate(image, what)
+        assert (out[200:260, 300] != image[200:260, 300]).any(axis=-1).all()
+        inner = (slice(205, 255), slice(305, 335))
+        np.testing.assert_array_equal(out[inner], image[inner])
+    assert texts == []
+    rejected = annotate(image, Reading("x", 0, 0.0, 640, 480, rejected=(box,)))
+    pending = annotate(image, Reading("x", 0, 0.0, 640, 480, pending=(box,)))
+    assert (rejected != pending).any()
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_help_names_every_key_and_fits(texts: list[Text], width: int, height: int) -> None:
+    out = paper(width, height)
+    decorate(out, Status(help=True))
+    written = {t.text for t in texts}
+    for key, what in HELP:
+        assert {key, what} <= written
+    rows = sorted({t.base for t in texts if t.text in {key for key, _ in HELP}})
+    assert len(rows) == len(HELP)
+    assert all(b - a >= 3 for a, b in pairwise(rows))
+    assert all(t.inside() for t in texts)
+
+
+def test_the_bar_keeps_its_first_parts_and_the_recording_mark(texts: list[Text]) -> None:
+    decorate(paper(640, 480), FULL)
+    written = [t.text for t in texts]
+    assert {"62:05", "FROZEN", FULL.source, "1920x1080"} <= set(written)
+    bar = sorted((t for t in texts if t.base < 60), key=lambda t: t.x)
+    assert all(a.right <= b.x for a, b in pairwise(bar))
+    texts.clear()
+    decorate(paper(1920, 1080), FULL)
+    wide = " ".join(t.text for t in texts)
+    for part in ("30.0 fps", "latency 41 ms", "dropped 3", "batch 12 in 2.5 ms", "cnn, paper"):
+        assert part in wide
+
+
+def test_an_error_goes_before_a_message_and_is_red(texts: list[Text]) -> None:
+    out = paper(1280, 720, 255)
+    decorate(out, Status(message="saved", error="camera gone"))
+    assert [t.text for t in texts if t.base > 360] == ["camera gone"]
+    (note,) = (t for t in texts if t.text == "camera gone")
+    b, g, r = out[note.base + 4, note.x - 4].astype(int).tolist()
+    assert r > b + 50
+    assert r > g + 50
+
+
+def test_a_long_message_is_shown_whole_over_several_lines(texts: list[Text]) -> None:
+    decorate(paper(640, 480), Status(message=PATH))
+    shown = [t.text for t in texts if t.base > 240]
+    assert len(shown) > 1
+    assert "".join(shown).replace(" ", "") == PATH.replace(" ", "")
+
+
+def test_text_lines_are_listed_in_order_and_many_end_with_an_ellipsis(texts: list[Text]) -> None:
+    few = ("462", "119 7", "753")
+    annotate(paper(1280, 720), Reading("x", 0, 0.0, 1280, 720, lines=few))
+    assert [t.text for t in sorted(texts, key=lambda t: t.base)] == list(few)
+    texts.clear()
+    annotate(paper(1280, 720), Reading("x", 0, 0.0, 1280, 720, lines=("1",) * 60))
+    assert [t.text for t in texts][-1] == "..."
+    assert 10 < len(texts) < 30
+
+
+@pytest.mark.parametrize("shade", [20, 255])
+def test_words_stand_out_from_any_ground(shade: int, texts: list[Text]) -> None:
+    out = paper(1280, 720, shade)
+    decorate(out, Status(source="demo"))
+    (text,) = (t for t in texts if t.text == "demo")
+    part = out[text.top : text.base, text.x : text.right].max(axis=-1)
+    assert int(np.percentile(part, 95)) - int(np.percentile(part, 20)) > 100
+
+
+# --- stage views ---
+
+
+def stages(width: int, height: int) -> Stages:
+    shades = (40, 80, 120, 160, 250)
+    return Stages(*(np.full((height, width), shade, np.uint8) for shade in shades))
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize(("width", "height"), SIZES)
+@pytest.mark.parametrize("working", [(1024, 576), (160, 120), (33, 77)])
+def test_every_view_has_the_results_size(
+    view: str, width: int, height: int, working: tuple[int, int]
+) -> None:
+    result = paper(width, height)
+    before = result.copy()
+    out = stage_view(stages(*working), view, result)
+    assert out.shape == result.shape
+    assert out.dtype == np.uint8
+    np.testing.assert_array_equal(result, before)
+
+
+def test_each_view_shows_its_own_stage() -> None:
+    result = paper(640, 480)
+    seen = stages(320, 240)
+    assert stage_view(seen, "result", result) is result
+    for view in VIEWS[1:-1]:
+        assert (stage_view(seen, view, result) == getattr(seen, view)[0, 0]).all()
+
+
+def test_the_grid_shows_all_stages_with_their_names(texts: list[Text]) -> None:
+    result = paper(960, 540, 220)
+    out = stage_view(stages(320, 180), "grid", result)
+    assert [t.text for t in texts] == list(VIEWS[:-1])
+    assert all(t.inside() for t in texts)
+    middles = [int(out[135 + 270 * row, 160 + 320 * c, 0]) for row in (0, 1) for c in range(3)]
+    assert abs(middles[0] - 220) <= 20
+    assert middles[1:] == [40, 80, 120, 160, 250]
+
+
+def test_a_tall_stage_keeps_its_shape_in_the_grid() -> None:
+    seen = stages(100, 400)
+    out = stage_view(seen, "grid", paper(600, 400))
+    lit = (out[:200, 200:400, 0] == 40).any(axis=0)
+    assert 45 <= np.count_nonzero(lit) <= 55
+
+
+# --- the contact sheet ---
+
+
+@pytest.mark.parametrize("count", [0, 1, 4, 11, 40])
+def test_a_sheet_holds_every_crop_with_its_reading(texts: list[Text], count: int) -> None:
+    crops = np.random.default_rng(1).integers(0, 256, (count, 28, 28), np.uint8)
+    labels = [f"{n % 10}  {n + 50}%" for n in range(count)]
+    before = crops.copy()
+    sheet = contact_sheet(crops, labels)
+    np.testing.assert_array_equal(crops, before)
+    assert sheet.dtype == np.uint8
+    assert sheet.ndim == 3
+    assert [t.text for t in texts] == (labels or ["nothing found"])
+    assert all(t.inside() for t in texts)
+    for text, crop in zip(texts, crops, strict=False):
+        x, y = text.x, text.base - 20 - 84
+        np.testing.assert_array_equal(sheet[y + 1 : y + 84 : 3, x + 1 : x + 84 : 3, 1], crop)
+    places = [(t.x, t.base) for t in texts]
+    assert len(set(places)) == len(places)
+    assert all(b.x >= a.right for a, b in pairwise(texts) if a.base == b.base)
+
+
+def test_a_sheet_of_other_labels_than_crops_is_refused() -> None:
+    with pytest.raises(ValueError, match="zip"):
+        contact_sheet(np.zeros((2, 28, 28), np.uint8), ["1"])
