@@ -42,9 +42,9 @@ _FAINT = 16
 """Without sure digits, a narrow one is at least this much darker than its paper, of 255."""
 _SAME_LINE = 0.5
 """Digits are on one line when they overlap vertically by this share of the lower one's height."""
-_WORD_GAP = 1.35
+_WORD_GAP = 1.5
 """A gap starts a new number from this many median heights, or from ..."""
-_WORD_RATIO = 2.6
+_WORD_RATIO = 1.8
 """... this many times the line's median gap, whichever is larger."""
 
 
