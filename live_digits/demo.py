@@ -183,7 +183,8 @@ def _place(
     part = sheet[y0 + top : y0 + bottom, x0 + left : x0 + right]
     a = alpha[top:bottom, left:right, None]
     part[:] = np.rint(part * (1 - a) + np.array(ink, np.float32) * a).astype(np.uint8)
-    mask = np.where(alpha > _TIGHT, 255, 0).astype(np.uint8)
+    # At a few pixels a thin stroke is nowhere that dark.
+    mask = np.where(alpha >= min(_TIGHT, float(alpha.max()) / 2), 255, 0).astype(np.uint8)
     contours, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     outline = np.concatenate([c.reshape(-1, 2) for c in contours]).astype(np.float64)
     return _Placed(int(labels[pick]), line, space, outline + np.array((x0, y0)))
