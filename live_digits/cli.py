@@ -214,7 +214,7 @@ def _hands(settings: Settings) -> Any:
             fetch_model(lambda done, total: bar.update(task, completed=done, total=total or None))
     worker, note = open_hands(settings.hands)
     if note:
-        logging.getLogger("live_digits").info("%s", note)
+        logging.getLogger("live_digits").debug("%s", note)
     return worker
 
 
