@@ -177,7 +177,7 @@ def _own_ink(dark: inks.Darkness, dilated: Image, threshold: int) -> Image:
     weak = np.asarray(cv2.threshold(dark.even, cut, 255, cv2.THRESH_BINARY)[1], np.uint8)
     lines = rulings(weak)
     if lines.any():
-        weak = without_rulings(weak, lines)
+        weak = without_rulings(weak, lines, dark.raw)
     _, labels = cv2.connectedComponents(weak, connectivity=8)
     where = np.flatnonzero(weak)
     owner = labels.ravel()[where]

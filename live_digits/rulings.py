@@ -27,6 +27,8 @@ _INKED = 0.78
 """A run is inked along this share of its length: digits in a column are not."""
 _SAG = 0.012
 """Paper bulges: a run may leave the straight by this share of its length besides the slack."""
+_PEN = 1.5
+"""Ink this much darker than the rulings is a pen's, wherever it lies."""
 _LINES = 3
 _LINE_SLACK = 3
 """Rulings wander by this many pixels and are still one line."""
@@ -153,8 +155,11 @@ def _on_one_line(p: _Pieces, most_gap: float) -> npt.NDArray[np.int64]:
         line = lowest
 
 
-def without_rulings(mask: Image, lines: Image) -> Image:
-    """The ink without its rulings; a stroke that crosses a ruling stays whole."""
+def without_rulings(mask: Image, lines: Image, dark: Image) -> Image:
+    """The ink without its rulings; a stroke that crosses a ruling, or runs along one and is darker,
+    stays whole. All uint8 H×W; `dark` is the ink's darkness."""
+    usual = float(np.median(dark[lines > 0]))
+    lines = np.where(dark < _PEN * usual, lines, 0).astype(np.uint8)
     rest = mask & ~lines
     healed = np.asarray(rest)
     for shape in ((7, 1), (1, 7)):
