@@ -165,7 +165,7 @@ class App:
             elif self._stale or now - self._figures.shown_at >= _REFRESH:
                 self._relook()
                 self._present(frame.time, None)
-        elif self._source.finished:
+        elif self._source.finished and not self._frozen:
             return False
         elif self._seen and (self._stale or now - self._figures.shown_at >= _REFRESH):
             self._relook()
@@ -185,6 +185,8 @@ class App:
         self._follower.learn(self._worker.results())
         self._ask()
         self._understand()
+        if self._options.each and self._reading:
+            self._options.each(self._reading)
         if self._auto_due and self._figures.count >= 2:
             self._auto_due = False
             self._search()
@@ -223,8 +225,6 @@ class App:
         self._figures.read(self._reading)
         self._lines = self._reading.lines or self._lines
         self._stale = False
-        if self._options.each and not self._frozen:
-            self._options.each(self._reading)
 
     # --- showing ---
 
@@ -281,6 +281,8 @@ class App:
             return f"reading failed: {reason}{ends}"
         if self._hands and self._hands.failed:
             return f"hands: {self._hands.error}"
+        if self._source.error:
+            return str(self._source.error)
         if self._errors and time.monotonic() < self._message_until:
             return str(self._errors[-1])
         return ""
@@ -318,7 +320,9 @@ class App:
     def _obey(self) -> None:
         if self._display is None:
             return
-        for command in self._display.poll():
+        commands = self._display.poll()
+        self._listen()  # a slider moved before a key counts for that key
+        for command in commands:
             if command is Command.QUIT:
                 self.stop()
             else:
