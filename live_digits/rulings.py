@@ -73,10 +73,13 @@ def _level_lines(mask: Image, alone: float) -> Image | None:
     run = np.ones((1, _LINE_PIECE), np.uint8)
     loose = cv2.dilate(thin, np.ones((_LINE_SLACK, 1), np.uint8))
     loose = cv2.morphologyEx(loose, cv2.MORPH_CLOSE, np.ones((1, _CROSSING), np.uint8))
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(
-        cv2.morphologyEx(loose, cv2.MORPH_OPEN, run), connectivity=8
-    )
-    pieces = _line_pieces(labels, stats, thin)
+    runs = np.asarray(cv2.morphologyEx(loose, cv2.MORPH_OPEN, run), np.uint8)
+    # Most pages have no rulings, and contours of a nearly empty picture cost next to nothing.
+    contours, _ = cv2.findContours(runs, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    if max((cv2.boundingRect(c)[2] for c in contours), default=0) < _LONG_PIECE * longest:
+        return None
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
+    pieces = _line_pieces(labels, stats, runs, thin)
     if not len(pieces.label):
         return None
     group = _on_one_line(pieces, _LINE_GAP * longest)
@@ -112,11 +115,13 @@ class _Pieces:
     lean: npt.NDArray[np.float64]
 
 
-def _line_pieces(labels: npt.NDArray[Any], stats: npt.NDArray[Any], thin: Any) -> _Pieces:
+def _line_pieces(
+    labels: npt.NDArray[Any], stats: npt.NDArray[Any], runs: Image, thin: Any
+) -> _Pieces:
     """The components that are straight, nearly level and inked nearly all along, at most
     `MOST_PIECES`, longest first."""
     wide = stats[:, cv2.CC_STAT_WIDTH].astype(np.float64)
-    ys, xs = np.nonzero(labels)
+    ys, xs = np.nonzero(runs)
     owner = labels[ys, xs]
     n = np.maximum(np.bincount(owner, minlength=len(stats)), 1)
     mx, my = (np.bincount(owner, v, len(stats)) / n for v in (xs, ys))
