@@ -344,6 +344,9 @@ def user_config_path() -> Path:
     return platformdirs.user_config_path("live_digits", appauthor=False) / "config.yaml"
 
 
+_NO_USE = yaml.AnchorToken, yaml.AliasToken, yaml.TagToken
+
+
 def _places_of(node: Any) -> dict[tuple[str, ...], tuple[int, str]]:
     """The line (from 1) of every section and key of a YAML mapping node, and the key's value as it
     is written ("" for what is no scalar)."""
@@ -384,7 +387,7 @@ def parse(text: str, name: str = "config") -> dict[str, dict[str, Any]]:
         )
     try:
         for token in yaml.scan(text):
-            if isinstance(token, (yaml.AnchorToken, yaml.AliasToken, yaml.TagToken)):
+            if isinstance(token, _NO_USE):
                 line = token.start_mark.line + 1
                 raise ConfigError(
                     f"{name}, line {line}: anchors, aliases and tags have no use here"
@@ -442,7 +445,8 @@ def parse_override(text: str) -> tuple[str, str, Any]:
     if not sign or not dot:
         raise ConfigError(f"--set {text!r}: expected section.key=value, such as pipeline.blur=5")
     try:
-        value = yaml.safe_load(raw) if len(raw) < _LARGEST else raw
+        plain = len(raw) < _LARGEST and not any(isinstance(t, _NO_USE) for t in yaml.scan(raw))
+        value = yaml.safe_load(raw) if plain else raw
     except (yaml.YAMLError, RecursionError, ValueError):
         value = raw
     default = getattr(sections()[section](), key, None) if section in sections() else None

@@ -321,11 +321,13 @@ def test_any_file_loads_or_is_refused_and_so_is_writing_to_it(
         assert load(path).pipeline.blur == 9
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(TEXTS, st.sampled_from(EVERY))
 @example("0x" + "f" * 5000, ("source", "fps"))
 @example("2026-13-01", ("pipeline", "blur"))
 @example("[" * 3000, ("pipeline", "blur"))
+@example("!!int", ("pipeline", "blur"))
+@example("[!!timestamp ]", ("pipeline", "blur"))
 def test_any_override_is_taken_or_refused(text: str, at: tuple[str, str]) -> None:
     for override in (text, f"{at[0]}.{at[1]}={text}"):
         with contextlib.suppress(ConfigError):
@@ -500,7 +502,7 @@ def test_a_new_file_begins_as_the_documented_one(tmp_path: Path) -> None:
 
 @settings(
     deadline=None,
-    max_examples=60,
+    max_examples=40,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(FILES, st.booleans())
