@@ -38,6 +38,16 @@ _PALER = (0.5, 0.35)
 """Ink paler than this share of the sure digits' is no narrow digit, or no other unsure one."""
 _HEIGHTS = (0.5, 2.0)
 """A narrow digit's height against its neighbours'."""
+_COMPANY = 10
+"""So many of the nearest marks that a digit is comparable with are asked whether they are digits."""
+_ALIKE_HEIGHT, _ALIKE_DARK = 2.5, 0.5
+"""Marks are comparable up to this factor in height, and from this share of the digit's darkness."""
+_ALONE = 1.0
+"""What no company at all weighs: half of it for the digits. Narrow ones are no evidence."""
+_STRANGE = ((0.12, 0.995), (0.33, 0.97))
+"""Where no more than this share of the company are digits, a digit needs this confidence."""
+_SIDES = 0.15
+"""A narrow digit's paper is about as light on its left as on its right; an edge's is not."""
 _FAINT = 16
 """Without sure digits, a narrow one is at least this much darker than its paper, of 255."""
 _SAME_LINE = 0.5
@@ -94,8 +104,9 @@ def _plausible(candidates: Sequence[Candidate], probabilities: Floats) -> list[b
     high = np.array([c.box.h for c in candidates], np.float64)
     sure = ~narrow & (confidence >= _SURE) & (dark > 0)
     unsure = narrow | (confidence < _SURE)
+    edge = narrow & (np.array([c.sides for c in candidates]) > _SIDES)
     if not sure.any():
-        return list(~narrow | (dark == 0) | (dark >= _FAINT))
+        return list(~edge & (~narrow | (dark == 0) | (dark >= _FAINT)))
     usual = float(np.median(dark[sure]))
     pale = np.where(narrow, _PALER[0], _PALER[1]) * usual
     good = ~unsure | (dark == 0) | (dark >= pale)
@@ -105,7 +116,7 @@ def _plausible(candidates: Sequence[Candidate], probabilities: Floats) -> list[b
         near = high[sure][np.argsort(away, kind="stable")[:_NEAREST]]
         share = high[i] / float(np.median(near))
         good[i] = _HEIGHTS[0] <= share <= _HEIGHTS[1]
-    return [bool(g) for g in good]
+    return [bool(g) for g in good & ~edge]
 
 
 def _choose(candidates: Sequence[Candidate], probabilities: Floats) -> set[int]:
@@ -123,7 +134,42 @@ def _choose(candidates: Sequence[Candidate], probabilities: Floats) -> set[int]:
             )
         else:
             chosen.update(_greedy(group, candidates, worth))
-    return chosen
+    return _in_company(chosen, candidates, probabilities)
+
+
+def _in_company(
+    chosen: set[int], candidates: Sequence[Candidate], probabilities: Floats
+) -> set[int]:
+    """Without those that stand among strangers: where the marks around are letters, leaves or
+    bricks, what looks like a digit is one of them, unless it is a very good digit. Streaks and
+    edges among themselves look like a page of 1s: narrow ones are no company to each other."""
+    if not chosen:
+        return chosen
+    best = probabilities[:, :NOT_A_DIGIT].max(axis=1)
+    read = np.zeros(len(candidates), bool)
+    read[list(chosen)] = True
+    slim = np.array([c.box.w < _NARROW * c.box.h for c in candidates], bool)
+    taken = frozenset().union(*(candidates[i].pieces for i in chosen))
+    marks = np.array(
+        [i for i, c in enumerate(candidates) if read[i] or (c.primary and not c.pieces & taken)]
+    )
+    high = np.array([candidates[i].box.h for i in marks], np.float64)
+    dark = np.array([candidates[i].dark for i in marks], np.float64)
+    centre = np.array([candidates[i].box.centre for i in marks])
+    kept = set()
+    for i in chosen:
+        c = candidates[i]
+        alike = (high * _ALIKE_HEIGHT > c.box.h) & (high < _ALIKE_HEIGHT * c.box.h)
+        alike &= (dark >= _ALIKE_DARK * c.dark) & (marks != i)
+        near = np.flatnonzero(alike)
+        away = np.abs(centre[near] - c.box.centre).sum(axis=1)
+        near = marks[near[np.argsort(away, kind="stable")[:_COMPANY]]]
+        digits = np.count_nonzero(read[near] & ~slim[near])
+        share = (digits + _ALONE / 2) / (digits + np.count_nonzero(~read[near]) + _ALONE)
+        needed = next((need for most, need in _STRANGE if share <= most), 0.0)
+        if not needed or (best[i] >= needed and not slim[i]):
+            kept.add(i)
+    return kept
 
 
 def _rivals(items: Sequence[tuple[int, frozenset[int]]]) -> list[list[int]]:

@@ -34,6 +34,8 @@ _OWN = 0.58
 """A piece's pixels are ink from this share of the darkness of its own darker half."""
 _HALF = 112
 """What half of a piece's own darkness becomes."""
+_SIDE_WIDTH, _SIDE_GAP, _SIDE_LIGHT = 0.15, 2, 0.85
+"""The strips beside a box: width by its height, distance in pixels, and the quantile taken."""
 _SPECK = 12
 """Pieces of fewer pixels are grain."""
 MOST_PIECES = 700
@@ -155,11 +157,25 @@ def _find_paper(image: Image, settings: PipelineSettings) -> Vision:
     candidates = tuple(
         Candidate(
             _to_frame(p.box, scale, width, height), p.pieces, p.primary, p.ink,
-            round(float(np.mean([dark_of[i] for i in p.pieces]))),
+            round(float(np.mean([dark_of[i] for i in p.pieces]))), _sides(grey, p.box),
         )
         for p in proposals
     )  # fmt: skip
     return Vision(candidates, stages, scale, tuple(p.box for p in proposals), labels, "paper")
+
+
+def _sides(grey: Image, box: Box) -> float:
+    """How much the paper to the left of a box and to its right differ, 0…1; the lighter part of
+    each strip counts, since a neighbour's ink may reach into it."""
+    w = max(2, round(_SIDE_WIDTH * box.h))
+    levels = []
+    for x in (box.x - _SIDE_GAP - w, box.right + _SIDE_GAP):
+        strip = grey[box.y : box.bottom, max(0, x) : max(0, x + w)].ravel()
+        if not strip.size:
+            return 0.0
+        at = int(_SIDE_LIGHT * (strip.size - 1))
+        levels.append(int(np.partition(strip, at)[at]))
+    return abs(levels[0] - levels[1]) / max(*levels, 1)
 
 
 def _piece_darkness(raw: Image, labels: Labels) -> npt.NDArray[np.float64]:

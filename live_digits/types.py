@@ -94,7 +94,8 @@ class Candidate:
     that share a piece compete: at most one of them is read. `primary` marks the reading to expect
     before the network has spoken (a whole connected blob); the others are its halves and its
     unions with neighbours. `ink` is its amount of ink in pixels: what the candidate explains.
-    `dark` is how dark that ink is against its paper, 0…255; 0 where it was not measured.
+    `dark` is how dark that ink is against its paper, 0…255; 0 where it was not measured. `sides` is
+    how much lighter what lies to one side of it is than to the other, 0…1.
     """
 
     box: Box
@@ -102,6 +103,7 @@ class Candidate:
     primary: bool = True
     ink: int = 0
     dark: int = 0
+    sides: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
