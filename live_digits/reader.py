@@ -13,7 +13,8 @@ import numpy as np
 
 from live_digits.config import PipelineSettings, ReadingSettings, Settings
 from live_digits.inference import Answer
-from live_digits.labels import Labels, numbered, reading_order, resolve_once
+from live_digits.labels import Labels, numbered, resolve_once
+from live_digits.lines import reading_order
 from live_digits.pipeline import Vision, crops, find
 from live_digits.tracker import Tracker
 from live_digits.types import CROP_SIZE, Box, Classifier, Digit, Frame, Image, Reading, Track

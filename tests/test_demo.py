@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from live_digits.demo import DemoScene
-from live_digits.labels import reading_order
+from live_digits.lines import reading_order
 from live_digits.types import Box, Digit, Image
 
 TIMES = (0.0, 1.7, 3.3, 8.1)

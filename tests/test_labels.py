@@ -12,7 +12,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from live_digits.config import ReadingSettings
-from live_digits.labels import Labels, Resolution, numbered, reading_order, resolve_once
+from live_digits.labels import Labels, Resolution, numbered, resolve_once
+from live_digits.lines import reading_order
 from live_digits.types import CLASSES, NOT_A_DIGIT, Box, Candidate, Digit, Floats, Track
 
 SETTINGS = ReadingSettings(confidence=0.6)
@@ -134,12 +135,12 @@ def test_no_ink_is_read_twice(rivalry: tuple[list[Candidate], Floats], floor: fl
 
 @settings(deadline=None, max_examples=100)
 @given(rivalries())
-def test_a_sure_digit_without_rivals_is_always_read(
+def test_a_very_sure_digit_without_rivals_is_read_even_among_strangers(
     rivalry: tuple[list[Candidate], Floats],
 ) -> None:
     candidates, answers = rivalry
     alone = Candidate(Box(999, 0, 20, 30), frozenset((99,)), True, 200)
-    found = resolve_once([*candidates, alone], np.vstack([answers, rows((6, 0.99))]), SETTINGS)
+    found = resolve_once([*candidates, alone], np.vstack([answers, rows((6, 0.999))]), SETTINGS)
     assert (alone.box, 6) in [(d.box, d.digit) for d in found.digits]
 
 
@@ -410,3 +411,33 @@ def test_the_order_of_the_input_does_not_matter(digits: list[Digit], seed: int) 
     assert (ordered, lines) == reading_order(digits)
     assert sorted(d.track for d in ordered) == sorted(d.track for d in digits)
     assert "".join(lines).replace(" ", "") == "".join(str(d.digit) for d in ordered)
+
+
+def _page(digits: int, strangers: int, dark: int = 100) -> tuple[list[Candidate], Floats]:
+    """A row of digits read 5 at 0.9, then as many marks of their size that are none."""
+    marks = [
+        Candidate(Box(40 * i, 0, 24, 30), frozenset((i + 1,)), True, 200, dark)
+        for i in range(digits + strangers)
+    ]
+    return marks, np.vstack([rows((5, 0.9))] * digits + [rows((NOT_A_DIGIT, 0.9))] * strangers)
+
+
+def test_digits_among_operators_are_read_and_letters_that_look_like_one_are_not() -> None:
+    sums, answers = _page(6, 5)
+    assert len(resolve_once(sums, answers, SETTINGS).digits) == 6
+    words, answers = _page(1, 12)
+    assert resolve_once(words, answers, SETTINGS).digits == ()
+
+
+def test_a_streak_paler_than_the_digits_around_is_no_1() -> None:
+    page, answers = _page(5, 0)
+    for dark, read in ((100, True), (20, False)):
+        one = Candidate(Box(400, 0, 4, 30), frozenset((99,)), True, 60, dark)
+        found = resolve_once([*page, one], np.vstack([answers, rows((1, 0.99))]), SETTINGS)
+        assert (one.box in [d.box for d in found.digits]) == read
+
+
+def test_the_edge_of_a_thing_is_no_1() -> None:
+    for sides, read in ((0.03, True), (0.4, False)):
+        one = Candidate(Box(0, 0, 4, 30), frozenset((1,)), True, 60, 100, sides)
+        assert bool(resolve_once([one], rows((1, 0.99)), SETTINGS).digits) == read

@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits.errors import MissingExtraError
 from live_digits.training import data
+from live_digits.training.plots import draw_confusion
 from live_digits.types import (
     CLASSES,
     CROP_SIZE,
@@ -127,47 +127,6 @@ def _rows(confusion: Any) -> tuple[ClassRow, ...]:
         recall = right / count if count else 0.0
         rows.append(ClassRow(label, count, precision, recall, f1_of(precision, recall)))
     return tuple(rows)
-
-
-def draw_confusion(confusion: Any, title: str, path: Path) -> None:
-    """The confusion matrix as a picture: shares of each true digit as shade, counts as text; the
-    diagonal and the mistakes have shades of their own, so that rare mistakes show."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as e:
-        raise MissingExtraError("the confusion picture", "train") from e
-    counts = np.asarray(confusion)
-    total = np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    share = counts / total
-    wrong = share.copy()
-    np.fill_diagonal(wrong[:, : CLASSES - 1], 0)
-    shade = np.ones((*counts.shape, 3))
-    worst = max(float(wrong.max()), 1e-9)
-    shade -= (wrong / worst)[..., None] ** 0.6 * np.array([0.14, 0.66, 0.72])
-    for d in range(CLASSES - 1):
-        shade[d, d] = 1 - share[d, d] * np.array([0.72, 0.46, 0.22])
-    figure = Figure(figsize=(8.4, 7.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.imshow(np.clip(shade, 0, 1))
-    for (row, column), count in np.ndenumerate(counts):
-        if count:
-            colour = "white" if row == column else "#222222"
-            axes.text(column, row, f"{count}", ha="center", va="center", color=colour, fontsize=10)
-    right = int(np.trace(counts[:, : CLASSES - 1]))
-    axes.set_title(
-        f"{title}: {right} of {int(counts.sum())} right", loc="left", fontsize=13, pad=12
-    )
-    axes.set(xlabel="read as", ylabel="true digit")
-    axes.set_xticks(range(CLASSES), [*map(str, range(10)), "none"])
-    axes.set_yticks(range(CLASSES - 1))
-    axes.set_xticks(np.arange(CLASSES) - 0.5, minor=True)
-    axes.set_yticks(np.arange(CLASSES - 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="#e4e4e4", linewidth=0.8)
-    axes.tick_params(which="both", length=0)
-    axes.spines[:].set_visible(False)
-    figure.savefig(path, dpi=120)
 
 
 def _name(label: int) -> str:

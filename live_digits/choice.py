@@ -1,0 +1,179 @@
+"""Which of the competing boxes of a frame are digits: a disjoint set of the greatest worth, judged
+by the network, by the page around, and by the company.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from live_digits.types import NOT_A_DIGIT, Candidate, Floats
+
+_PRIMARY_BONUS = 0.06
+"""What a whole blob is ahead of its halves and unions, in confidence."""
+_STAKE = 0.45
+"""A candidate below this confidence only costs: leaving its ink unread is better."""
+_EXHAUSTIVE = 14
+"""Groups of this many candidates or fewer are searched completely; larger ones greedily."""
+_NARROW = 0.45
+"""Narrower than this (width by height), a crop shows next to nothing: a 1, a streak, an edge."""
+_SURE = 0.9
+"""From this confidence a digit that is not narrow tells how dark and how high the others are."""
+_NEAREST = 7
+"""Sure digits whose heights a narrow one is compared with."""
+_PALER = (0.5, 0.35)
+"""Ink paler than this share of the sure digits' is no narrow digit, or no other unsure one."""
+_HEIGHTS = (0.5, 2.0)
+"""A narrow digit's height against its neighbours'."""
+_COMPANY = 10
+"""So many of the nearest marks comparable with a digit are asked whether they are digits."""
+_ALIKE_HEIGHT, _ALIKE_DARK = 2.5, 0.5
+"""Marks are comparable up to this factor in height and from this share of the darkness."""
+_ALONE = 1.0
+"""What no company at all weighs: half of it for the digits. Narrow ones are no evidence."""
+_STRANGE = ((0.12, 0.995), (0.33, 0.97))
+"""Where no more than this share of the company are digits, a digit needs this confidence."""
+_SIDES = 0.15
+"""A narrow digit's paper is about as light on its left as on its right; an edge's is not."""
+_FAINT = 16
+"""Without sure digits, a narrow one is at least this much darker than its paper, of 255."""
+
+
+def _worth(candidate: Candidate, p: Floats) -> float:
+    """What reading this candidate brings: confidence over the stake, for all of its ink."""
+    bonus = _PRIMARY_BONUS if candidate.primary else 0.0
+    return candidate.ink * (float(p[:NOT_A_DIGIT].max()) + bonus - _STAKE)
+
+
+def _plausible(candidates: Sequence[Candidate], probabilities: Floats) -> list[bool]:
+    """Which candidates fit the page. A crop has lost how dark and how large it was; a streak or an
+    edge looks like a 1 then, and only the sure digits around it tell them apart."""
+    confidence = probabilities[:, :NOT_A_DIGIT].max(axis=1) if len(candidates) else np.zeros(0)
+    narrow = np.array([c.box.w < _NARROW * c.box.h for c in candidates], bool)
+    dark = np.array([c.dark for c in candidates], np.float64)
+    high = np.array([c.box.h for c in candidates], np.float64)
+    sure = ~narrow & (confidence >= _SURE) & (dark > 0)
+    unsure = narrow | (confidence < _SURE)
+    edge = narrow & (np.array([c.sides for c in candidates]) > _SIDES)
+    if not sure.any():
+        return list(~edge & (~narrow | (dark == 0) | (dark >= _FAINT)))
+    usual = float(np.median(dark[sure]))
+    pale = np.where(narrow, _PALER[0], _PALER[1]) * usual
+    good = ~unsure | (dark == 0) | (dark >= pale)
+    centres = np.array([c.box.centre for c in candidates])
+    for i in np.flatnonzero(narrow & good):
+        away = np.abs(centres[sure] - centres[i]).sum(axis=1)
+        near = high[sure][np.argsort(away, kind="stable")[:_NEAREST]]
+        share = high[i] / float(np.median(near))
+        good[i] = _HEIGHTS[0] <= share <= _HEIGHTS[1]
+    return [bool(g) for g in good & ~edge]
+
+
+def choose(candidates: Sequence[Candidate], probabilities: Floats) -> set[int]:
+    """The indices of a disjoint set of candidates of the greatest worth."""
+    likely = _plausible(candidates, probabilities)
+    worth = {i: _worth(c, probabilities[i]) for i, c in enumerate(candidates) if likely[i]}
+    worth = {i: v for i, v in worth.items() if v > 0}
+    chosen: set[int] = set()
+    for group in _rivals([(i, candidates[i].pieces) for i in worth]):
+        if len(group) == 1:
+            chosen.update(group)
+        elif len(group) <= _EXHAUSTIVE:
+            chosen.update(
+                _best_set(tuple(sorted(group, key=lambda i: -worth[i])), candidates, worth)
+            )
+        else:
+            chosen.update(_greedy(group, candidates, worth))
+    return _in_company(chosen, candidates, probabilities)
+
+
+def _in_company(
+    chosen: set[int], candidates: Sequence[Candidate], probabilities: Floats
+) -> set[int]:
+    """Without those that stand among strangers: where the marks around are letters, leaves or
+    bricks, what looks like a digit is one of them, unless it is a very good digit. Streaks and
+    edges among themselves look like a page of 1s: narrow ones are no company to each other."""
+    if not chosen:
+        return chosen
+    best = probabilities[:, :NOT_A_DIGIT].max(axis=1)
+    read = np.zeros(len(candidates), bool)
+    read[list(chosen)] = True
+    slim = np.array([c.box.w < _NARROW * c.box.h for c in candidates], bool)
+    taken = frozenset().union(*(candidates[i].pieces for i in chosen))
+    marks = np.array(
+        [i for i, c in enumerate(candidates) if read[i] or (c.primary and not c.pieces & taken)]
+    )
+    high = np.array([candidates[i].box.h for i in marks], np.float64)
+    dark = np.array([candidates[i].dark for i in marks], np.float64)
+    centre = np.array([candidates[i].box.centre for i in marks])
+    kept = set()
+    for i in chosen:
+        c = candidates[i]
+        alike = (high * _ALIKE_HEIGHT > c.box.h) & (high < _ALIKE_HEIGHT * c.box.h)
+        alike &= (dark >= _ALIKE_DARK * c.dark) & (marks != i)
+        near = np.flatnonzero(alike)
+        away = np.abs(centre[near] - c.box.centre).sum(axis=1)
+        near = marks[near[np.argsort(away, kind="stable")[:_COMPANY]]]
+        digits = np.count_nonzero(read[near] & ~slim[near])
+        share = (digits + _ALONE / 2) / (digits + np.count_nonzero(~read[near]) + _ALONE)
+        needed = next((need for most, need in _STRANGE if share <= most), 0.0)
+        if not needed or (best[i] >= needed and not slim[i]):
+            kept.add(i)
+    return kept
+
+
+def _rivals(items: Sequence[tuple[int, frozenset[int]]]) -> list[list[int]]:
+    """Groups of candidates that share pieces, directly or through others."""
+    root: dict[int, int] = {}
+
+    def find(a: int) -> int:
+        root.setdefault(a, a)
+        while root[a] != a:
+            root[a] = root[root[a]]
+            a = root[a]
+        return a
+
+    for _, pieces in items:
+        first, *rest = pieces
+        for other in rest:
+            root[find(other)] = find(first)
+    groups: dict[int, list[int]] = defaultdict(list)
+    for i, pieces in items:
+        groups[find(next(iter(pieces)))].append(i)
+    return list(groups.values())
+
+
+def _best_set(
+    group: tuple[int, ...], candidates: Sequence[Candidate], worth: Mapping[int, float]
+) -> tuple[int, ...]:
+    """Branch and bound over all disjoint sets."""
+    best: tuple[float, tuple[int, ...]] = (0.0, ())
+    rest = np.cumsum([worth[i] for i in reversed(group)])[::-1]
+
+    def search(at: int, taken: frozenset[int], picked: tuple[int, ...], value: float) -> None:
+        nonlocal best
+        if value > best[0]:
+            best = value, picked
+        if at == len(group) or value + rest[at] <= best[0]:
+            return
+        i = group[at]
+        if not candidates[i].pieces & taken:
+            search(at + 1, taken | candidates[i].pieces, (*picked, i), value + worth[i])
+        search(at + 1, taken, picked, value)
+
+    search(0, frozenset(), (), 0.0)
+    return best[1]
+
+
+def _greedy(
+    group: Iterable[int], candidates: Sequence[Candidate], worth: Mapping[int, float]
+) -> list[int]:
+    picked: list[int] = []
+    taken: set[int] = set()
+    for i in sorted(group, key=lambda i: -worth[i]):
+        if not candidates[i].pieces & taken:
+            picked.append(i)
+            taken |= candidates[i].pieces
+    return picked
