@@ -12,6 +12,7 @@ import io
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import date
@@ -303,11 +304,17 @@ def _kind(default: Any) -> str:
     return names[type(default)] if not isinstance(default, bool) else "true or false"
 
 
+_POWER = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
+"""A number such as 1e-3, which YAML 1.1 takes for a text."""
+
+
 def _typed(value: Any, default: Any, wrong: ConfigError) -> Any:
     if isinstance(default, bool) or isinstance(value, bool):
         if isinstance(value, bool) and isinstance(default, bool):
             return value
         raise wrong
+    if isinstance(default, float) and isinstance(value, str) and _POWER.fullmatch(value):
+        value = float(value)
     if isinstance(default, float) and isinstance(value, (int, float)):
         try:
             number = float(value)

@@ -215,6 +215,7 @@ def test_wrong_types_are_refused_with_what_is_expected(text: str, expected: str)
     [
         ("source:\n  fps: 30", 30.0),
         ("reading:\n  confidence: 1", 1.0),
+        ("reading:\n  confidence: 1e-3", 0.001),
         ("window:\n  confidence: no", False),
         ("hands:\n  mode: off", "off"),
         ("hands:\n  mode: on", "on"),
@@ -506,6 +507,7 @@ def test_a_new_file_begins_as_the_documented_one(tmp_path: Path) -> None:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(FILES, st.booleans())
+@example({"tracker": {"expiry": 1e-05}}, True)
 def test_what_is_written_back_loads_to_the_same(
     tmp_path: Path, content: dict[str, dict[str, Any]], begin_with_mine: bool
 ) -> None:

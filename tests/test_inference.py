@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from fakes import PATIENCE, FakeClassifier, probabilities, wait_until
 
-from live_digits.classifier import Classifier
 from live_digits.inference import InferenceWorker
-from live_digits.types import Floats, Image
+from live_digits.types import Classifier, Floats, Image
 
 Maker = Callable[..., InferenceWorker]
 
