@@ -118,6 +118,15 @@ def test_a_blank_picture_says_nothing(shade: int) -> None:
     assert found == Reading("test", 0, 0.0, 80, 60)
 
 
+@pytest.mark.parametrize("grain", [2.0, 6.0, 15.0])
+@pytest.mark.parametrize("name", classifier.available())
+def test_a_noisy_blank_page_is_not_read(name: str, grain: float) -> None:
+    noise = np.random.default_rng(7).normal(0, grain, (480, 640, 1))
+    blank = np.clip(200 + noise, 0, 255).astype(np.uint8).repeat(3, axis=2)
+    found = read_picture(frame(0, blank), SETTINGS, classifier.load(name))
+    assert len(found.digits) <= 1
+
+
 def test_what_the_network_rejects_is_drawn_and_not_read() -> None:
     found = read_picture(frame(0, page()), SETTINGS, FakeClassifier(10))
     assert (found.digits, found.lines) == ((), ())
