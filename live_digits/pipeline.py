@@ -248,8 +248,10 @@ def _crop(vision: Vision, index: int) -> Image:
     y0, y1 = max(0, box.y - 1), min(h, box.bottom + 1)
     x0, x1 = max(0, box.x - 1), min(w, box.right + 1)
     labels = vision.labels[y0:y1, x0:x1]
-    pieces = vision.candidates[index].pieces
-    own = np.isin(labels, tuple(pieces)) if len(pieces) > 1 else labels == next(iter(pieces))
+    first, *more = vision.candidates[index].pieces
+    own = labels == first
+    for piece in more:
+        own |= labels == piece
     rim = cv2.dilate(own.astype(np.uint8), _SOFT_RIM)
     rim[(labels > 0) & ~own] = 0
     return normalise(np.asarray(vision.stages.ink[y0:y1, x0:x1] * rim, np.uint8))
