@@ -35,7 +35,7 @@ _TIGHT = 0.5
 
 
 @cache
-def _pictures() -> tuple[Image, Image]:
+def pictures() -> tuple[Image, Image]:
     """All digits that ship: uint8 N×28×28 and labels N."""
     with np.load(_DIGITS, allow_pickle=False) as z:
         return z["digits"], z["labels"]
@@ -172,10 +172,10 @@ def _place(
     line: int, space: bool, rng: np.random.Generator,
 ) -> _Placed:  # fmt: skip
     """Draws one digit, chosen at random, centred at `at`, about `cell` pixels high."""
-    pictures, labels = _pictures()
+    images, labels = pictures()
     pick = int(rng.integers(len(labels)))
     side = max(12, round(cell * 1.25))
-    alpha = _smooth(pictures[pick], side)
+    alpha = _smooth(images[pick], side)
     x0, y0 = round(at[0] - side / 2), round(at[1] - side / 2)
     h, w = sheet.shape[:2]
     left, top = max(0, -x0), max(0, -y0)
