@@ -7,9 +7,9 @@ library, must come even where `import cv2` fails.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import logging
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -207,7 +207,8 @@ def _hands(settings: Settings) -> Any:
     """What looks for hands, or None; hands.mode=on fetches the model on first use."""
     from live_digits.hands import fetch_model, find_model, open_hands
 
-    if settings.hands.mode == "on" and find_model(settings.hands) is None:
+    wanted = settings.hands.mode == "on" and importlib.util.find_spec("mediapipe") is not None
+    if wanted and find_model(settings.hands) is None:
         bar = _bar()
         with bar:
             task = bar.add_task("fetching Google's hand model", total=None, detail="")
@@ -621,10 +622,11 @@ def invoke(args: Sequence[str]) -> int:
     except KeyboardInterrupt:
         say("interrupted")
         return 130
-    except BrokenPipeError:
-        # The reader of a pipe has gone: nothing more can be told, and it is no failure.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except SystemExit as e:
+        # So typer ends where the reader of a pipe has gone, and it is no failure.
+        if isinstance(e.__context__, BrokenPipeError):
+            return 0
+        raise
     except Exception as e:
         line = _line_of(e)
         if debug or line is None:
