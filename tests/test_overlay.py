@@ -185,6 +185,19 @@ def test_every_digit_and_its_confidence_are_written_beside_its_box(
     assert [t.text for t in texts] == [str(d.digit) for d in what.digits]
 
 
+@pytest.mark.parametrize(("width", "height"), SIZES[1:])
+def test_a_label_does_not_cover_its_digit(texts: list[Text], width: int, height: int) -> None:
+    size = height // 8
+    for y in (0, height // 2, height - size):
+        box = Box(width // 2, y, size // 2, size)
+        texts.clear()
+        annotate(
+            paper(width, height), Reading("x", 0, 0.0, width, height, (Digit(box, 5, 0.95, 1),))
+        )
+        assert [t.text for t in texts] == ["5", "95"]
+        assert all(t.base <= box.y or t.top >= box.bottom for t in texts)
+
+
 def test_sure_and_unsure_digits_differ_in_colour() -> None:
     def outline(confidence: float) -> tuple[int, ...]:
         digit = Digit(Box(300, 300, 60, 90), 5, confidence, 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import cv2
@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from fakes import FakeClassifier, probabilities
 
-from live_digits import classifier
+from live_digits import classifier, reader
 from live_digits.config import ReadingSettings, Settings, load
 from live_digits.demo import DemoScene
 from live_digits.inference import Answer
+from live_digits.pipeline import Vision, crops
 from live_digits.reader import RECHECK, Follower, Seen, read_moving, read_picture
 from live_digits.types import Box, Digit, Frame, Image, Reading
 
@@ -191,13 +192,35 @@ def test_every_asks_for_all_boxes_even_settled_ones() -> None:
     assert len(images) == len(tracks) >= 4
 
 
-def test_a_blurred_crop_of_a_moving_page_is_asked_for_once_only() -> None:
+def test_the_crops_of_a_moving_page_are_asked_for_once_until_it_rests() -> None:
     film = Film()
+    film.net.confidence = 0.9
     for n in range(12):
-        film.show(page(ROW, dx=-8 * n))
-    moving = film.number
-    assert text(film.show(page(ROW, dx=-8 * 12))) == "3863"
-    assert sum(map(len, film.asked[3:moving])) == 0
+        assert text(film.show(page(ROW, dx=-8 * n))) == "3863"
+    assert film.asked[0]
+    assert sum(map(len, film.asked[2:])) == 0
+    for _ in range(12):
+        film.show(page(ROW, dx=-8 * 11))
+    assert sum(map(len, film.asked[12:])) >= 4
+
+
+def test_settled_digits_are_looked_at_now_and_then_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def counted(vision: Vision, indices: Sequence[int] | None = None) -> Image:
+        found = crops(vision, indices)
+        looks.append(len(found))
+        return found
+
+    monkeypatch.setattr(reader, "crops", counted)
+    film = Film()
+    for _ in range(10):
+        film.show(page())
+    count = len(film.follower.see(frame(10, page()), SETTINGS.pipeline).tracks)
+    looks.clear()
+    for _ in range(FPS):
+        film.show(page())
+    assert count <= sum(looks) <= 3 * count
 
 
 def test_waiting_is_until_every_track_has_an_answer() -> None:

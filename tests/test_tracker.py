@@ -139,6 +139,14 @@ def test_a_whole_and_its_halves_are_not_mixed_up() -> None:
         assert found == [before[i] for i in order]
 
 
+def test_a_whole_and_its_larger_half_are_told_apart_when_their_boxes_cross() -> None:
+    tracker = Tracker(SETTINGS)
+    first = [candidate(Box(100, 100, 44, 40), True, 2), candidate(Box(100, 100, 40, 40), False)]
+    before = ids(tracker.update(first, 0.0))
+    then = [candidate(Box(100, 100, 41, 40), True, 2), candidate(Box(100, 100, 43, 40), False)]
+    assert ids(tracker.update(then, 1 / FPS)) == before
+
+
 def test_a_box_missed_for_some_frames_comes_back_as_itself() -> None:
     tracker = Tracker(SETTINGS)
     boxes = grid(2, 4)
