@@ -462,10 +462,12 @@ class _Pictures(_Threaded):
     def __init__(self, paths: Sequence[Path], *, lossless: bool, paced: bool) -> None:
         self.skipped: list[tuple[Path, str]] = []
         self._paths, self._paced = deque(paths), paced
-        first = self._load_next()
+        first = self._load_next(quietly=True)
         if first is None:
             reasons = "; ".join(reason for _, reason in self.skipped[:3])
             raise SourceError(reasons if len(paths) == 1 else f"no picture is readable: {reasons}")
+        for _, reason in self.skipped:
+            log.warning("skipped: %s", reason)
         self._now = first
         name = str(paths[0]) if len(paths) == 1 else str(paths[0].parent)
         height, width = first[1].shape[:2]
@@ -473,14 +475,15 @@ class _Pictures(_Threaded):
         info = SourceInfo(name, "pictures", reported=Mode(width, height, rate))
         super().__init__(info, lossless=lossless)
 
-    def _load_next(self) -> tuple[Path, Image] | None:
+    def _load_next(self, quietly: bool = False) -> tuple[Path, Image] | None:
         while self._paths:
             path = self._paths.popleft()
             try:
                 return path, load_picture(path)[0]
             except SourceError as e:
                 self.skipped.append((path, str(e)))
-                log.warning("skipped: %s", e)
+                if not quietly:
+                    log.warning("skipped: %s", e)
         return None
 
     def _work(self) -> None:
