@@ -54,10 +54,14 @@ _STROKES = (3, 5, 9, 17, 33)
 """Windows of the search for strokes, pixels of the reduced picture, narrow first."""
 _STROKE_STEP = 20
 """A stroke differs from its ground by more than this."""
-_STROKE_SUM = 0.03
+_STROKE_SUM = 0.02
 """Mean over the picture of what strokes differ by beyond that, from which they are there."""
+_WINDOWS = 2
+"""The narrowest windows that show any strokes decide."""
+_CORNERS = 8.0
+"""What the next window multiplies by this were corners of wider strokes, not strokes."""
 _LIGHT_LEAD = 3.2
-"""Light by dark strokes, multiplied over the two narrowest windows that show any."""
+"""Light by dark strokes, multiplied over these windows."""
 
 
 def light_on_dark(grey: Image) -> bool:
@@ -74,18 +78,21 @@ def light_on_dark(grey: Image) -> bool:
     if float(np.median(small)) > _DARK_GROUND:
         return False
     small = cv2.GaussianBlur(small, (3, 3), 0)
-    leads: list[float] = []
+    seen: list[tuple[float, float]] = []
     for side in _STROKES:
         window = np.ones((side, side), np.uint8)
         light, dark = (
             _beyond(cv2.morphologyEx(small, hat, window))
             for hat in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
         )
+        if seen and light + dark > _CORNERS * sum(seen[0]):
+            seen.clear()
         if light + dark > _STROKE_SUM:
-            leads.append(light / max(dark, 1e-6))
-        if len(leads) == 2:
-            return leads[0] * leads[1] > _LIGHT_LEAD
-    return len(leads) == 1 and leads[0] ** 2 > _LIGHT_LEAD
+            seen.append((light, dark))
+        if len(seen) == _WINDOWS:
+            break
+    lead = float(np.prod([light / max(dark, 1e-6) for light, dark in seen]))
+    return bool(seen) and lead ** (_WINDOWS / len(seen)) > _LIGHT_LEAD
 
 
 def _beyond(hat: npt.NDArray[Any]) -> float:
@@ -129,14 +136,24 @@ def darkness(grey: Image) -> Darkness:
     desk = max(_DARKEST, round(_DESK * lightest))
     missing = cv2.subtract(paper, grey)
     raw = np.asarray(cv2.divide(missing, cv2.max(paper, float(desk)), scale=255.0), np.uint8)
+    return Darkness(raw, _evened(raw))
+
+
+def without(dark: Darkness, lines: Image) -> Darkness:
+    """The same with the pixels of `lines` (uint8, 0 or not) as paper: a pale pencil inside a black
+    frame is stretched by its own darkness then. `raw` stays."""
+    return Darkness(dark.raw, _evened(np.where(lines > 0, 0, dark.raw).astype(np.uint8)))
+
+
+def _evened(raw: Image) -> Image:
+    """Darkness stretched so that ink is about `INK` everywhere."""
     zero, gain = _stretch(raw)
-    h, w = grey.shape
+    h, w = raw.shape
     size = (w, h)
     offset = cv2.resize(zero, size, interpolation=cv2.INTER_LINEAR)
     factor = cv2.resize(gain, size, interpolation=cv2.INTER_LINEAR)
     lifted = cv2.subtract(raw, offset, dtype=cv2.CV_32F)
-    even = cv2.multiply(lifted, factor, dtype=cv2.CV_8U)
-    return Darkness(raw, np.asarray(even, np.uint8))
+    return np.asarray(cv2.multiply(lifted, factor, dtype=cv2.CV_8U), np.uint8)
 
 
 def _stretch(raw: Image) -> tuple[Floats, Floats]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from live_digits import ink as inks
 from live_digits.config import PipelineSettings
 from live_digits.crops import normalise
-from live_digits.rulings import rulings, without_rulings
+from live_digits.rulings import healed, rulings
 from live_digits.segment import Blob, propose
 from live_digits.types import CROP_SIZE, Box, Candidate, Image, Stages
 
@@ -143,11 +143,14 @@ def _find_paper(image: Image, settings: PipelineSettings) -> Vision:
     if inks.light_on_dark(grey):
         grey = np.asarray(cv2.bitwise_not(grey), np.uint8)
     dark = inks.darkness(grey)
+    lines = rulings(_above(dark.even, _WEAK), dark.raw)
+    if lines.any():
+        dark = inks.without(dark, lines)
     even = np.asarray(cv2.bitwise_not(dark.even), np.uint8)
     blur = blurred(even, settings)
     edges = edges_of(blur, settings)
     dilated = dilated_of(edges, settings)
-    own = _own_ink(dark, dilated, settings.threshold)
+    own = _own_ink(dark, lines, dilated, settings.threshold)
     blobs, labels = _blobs(own)
     proposals = propose(blobs, labels, grey.shape)
     rim = cv2.dilate(np.where(labels > 0, 255, 0).astype(np.uint8), _SOFT_RIM)
@@ -186,14 +189,17 @@ def _piece_darkness(raw: Image, labels: Labels) -> npt.NDArray[np.float64]:
     return np.asarray(total / np.maximum(np.bincount(owner), 1), np.float64)
 
 
-def _own_ink(dark: inks.Darkness, dilated: Image, threshold: int) -> Image:
+def _above(picture: Image, level: float) -> Image:
+    """255 where the picture is above the level, else 0."""
+    return np.asarray(cv2.threshold(picture, level, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def _own_ink(dark: inks.Darkness, lines: Image, dilated: Image, threshold: int) -> Image:
     """Each piece of ink at its own full darkness, uint8: from `_HALF` on a pixel is ink, what is
     less is a stroke's soft rim. Ink without any sharp edge is shadow. `threshold`: the slider."""
-    cut = 255 - threshold if threshold else _WEAK
-    weak = np.asarray(cv2.threshold(dark.even, cut, 255, cv2.THRESH_BINARY)[1], np.uint8)
-    lines = rulings(weak)
+    weak = _above(dark.even, 255 - threshold if threshold else _WEAK)
     if lines.any():
-        weak = without_rulings(weak, lines, dark.raw)
+        weak = healed(weak, lines)
     _, labels = cv2.connectedComponents(weak, connectivity=8)
     where = np.flatnonzero(weak)
     owner = labels.ravel()[where]
@@ -218,7 +224,7 @@ def _own_ink(dark: inks.Darkness, dilated: Image, threshold: int) -> Image:
 
 def _blobs(own: Image) -> tuple[list[Blob], Labels]:
     """Connected pieces of ink, grain left out, at most `MOST_PIECES`; their pixels' labels."""
-    mask = cv2.threshold(own, _HALF - 1, 255, cv2.THRESH_BINARY)[1]
+    mask = _above(own, _HALF - 1)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     area = stats[:, cv2.CC_STAT_AREA]
     keep = np.flatnonzero(area >= _SPECK)

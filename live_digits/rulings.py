@@ -27,8 +27,10 @@ _INKED = 0.78
 """A run is inked along this share of its length: digits in a column are not."""
 _SAG = 0.012
 """Paper bulges: a run may leave the straight by this share of its length besides the slack."""
+_BRIDGE = 7
+"""A stroke goes on across a ruling of fewer pixels than this."""
 _PEN = 1.5
-"""Ink this much darker than the rulings is a pen's, wherever it lies."""
+"""Ink this much darker than the line that it lies on is a pen's."""
 _LINES = 3
 _LINE_SLACK = 3
 """Rulings wander by this many pixels and are still one line."""
@@ -49,23 +51,28 @@ MOST_PIECES = 500
 """Pieces of rulings beyond this, shortest first, are not looked at."""
 
 
-def rulings(mask: Image) -> Image:
-    """The ruled lines in a binary picture of ink: uint8 0 or 255, empty where there are none.
+def rulings(mask: Image, dark: Image) -> Image:
+    """The ruled lines of a picture of ink, uint8 0 or 255, empty where there are none. `mask`:
+    uint8, binary ink; `dark`: its darkness.
 
     Thin straight runs are found by opening with a line after letting strokes touch across a few
     pixels; runs that lie on one line, across the digits that interrupt it, make a ruling. What
-    spans too little of the picture is a stroke.
+    spans too little of the picture is a stroke, and what is much darker than its line is a pen's.
     """
     found = np.zeros_like(mask)
     for lying in (True, False):
-        picture = mask if lying else np.asarray(cv2.transpose(mask), np.uint8)
-        lines = _level_lines(picture, _LYING_SPAN if lying else LINE_SPAN)
+        ink, depth = (mask, dark) if lying else (_turned(mask), _turned(dark))
+        lines = _level_lines(ink, depth, _LYING_SPAN if lying else LINE_SPAN)
         if lines is not None:
-            found |= lines if lying else np.asarray(cv2.transpose(lines), np.uint8)
+            found |= lines if lying else _turned(lines)
     return found & mask
 
 
-def _level_lines(mask: Image, alone: float) -> Image | None:
+def _turned(picture: Image) -> Image:
+    return np.asarray(cv2.transpose(picture), np.uint8)
+
+
+def _level_lines(mask: Image, dark: Image, alone: float) -> Image | None:
     """Rulings that run about along the rows; a lone one spans at least `alone` of the picture."""
     longest = max(mask.shape)
     broad = np.ones((_LINE_WIDTH + 1, 1), np.uint8)
@@ -83,25 +90,40 @@ def _level_lines(mask: Image, alone: float) -> Image | None:
     if not len(pieces.label):
         return None
     group = _on_one_line(pieces, _LINE_GAP * longest)
+    long = _long_enough(pieces, group, longest, alone)
+    if not long.any():
+        return None
+    # How dark each piece's line is; a pixel far darker than that is no part of it.
+    where = np.flatnonzero(cv2.bitwise_and(thin, runs))
+    owner = labels.ravel()[where]
+    total = np.bincount(owner, dark.ravel()[where], len(stats))[pieces.label]
+    count = np.bincount(owner, minlength=len(stats))[pieces.label]
+    usual = np.bincount(group, total) / np.maximum(np.bincount(group, count), 1)
+    usual = np.minimum(usual, np.median(usual[np.unique(group[long])]))
+    limit = np.zeros(len(stats))
+    limit[pieces.label[long]] = (_PEN * usual[group])[long]
+    lines = np.zeros(mask.size, np.uint8)
+    lines[where[dark.ravel()[where] < limit[owner]]] = 255
+    return lines.reshape(mask.shape)
+
+
+def _long_enough(
+    p: _Pieces, group: npt.NDArray[np.int64], longest: int, alone: float
+) -> npt.NDArray[np.bool_]:
+    """Which pieces belong to a line that is a ruling."""
     count = int(group.max()) + 1
-    left, right = np.full(count, np.inf), np.zeros(count)
-    np.minimum.at(left, group, pieces.left)
-    np.maximum.at(right, group, pieces.right)
-    length = pieces.right - pieces.left
-    freest = np.zeros(count)
+    left, right, freest = np.full(count, np.inf), np.zeros(count), np.zeros(count)
+    length = p.right - p.left
+    np.minimum.at(left, group, p.left)
+    np.maximum.at(right, group, p.right)
     np.maximum.at(freest, group, length)
     span = np.maximum(right - left, 1)
-    straight = (freest >= _LONG_PIECE * longest) & (
-        np.bincount(group, length, count) >= _COVERED * span
-    )
+    covered = np.bincount(group, length, count) >= _COVERED * span
+    straight = (freest >= _LONG_PIECE * longest) & covered
     long = straight & (span >= _LINES_SPAN * longest)
     if np.count_nonzero(long) < _LINES:
         long = straight & (span >= alone * longest)
-    if not long.any():
-        return None
-    table = np.zeros(len(stats), np.uint8)
-    table[pieces.label[long[group]]] = 255
-    return np.asarray(table[labels], np.uint8)
+    return np.asarray(long[group], np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +182,10 @@ def _on_one_line(p: _Pieces, most_gap: float) -> npt.NDArray[np.int64]:
         line = lowest
 
 
-def without_rulings(mask: Image, lines: Image, dark: Image) -> Image:
-    """The ink without its rulings; a stroke that crosses a ruling, or runs along one and is darker,
-    stays whole. All uint8 H×W; `dark` is the ink's darkness."""
-    usual = float(np.median(dark[lines > 0]))
-    lines = np.where(dark < _PEN * usual, lines, 0).astype(np.uint8)
-    rest = mask & ~lines
-    healed = np.asarray(rest)
-    for shape in ((7, 1), (1, 7)):
-        bridge = cv2.morphologyEx(rest, cv2.MORPH_CLOSE, np.ones(shape, np.uint8))
-        healed = healed | (np.asarray(bridge, np.uint8) & lines)
-    return np.asarray(healed, np.uint8)
+def healed(mask: Image, lines: Image) -> Image:
+    """The ink whose rulings were taken out, strokes that cross a ruling whole again."""
+    whole = np.asarray(mask)
+    for shape in ((_BRIDGE, 1), (1, _BRIDGE)):
+        bridge = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones(shape, np.uint8))
+        whole = whole | (np.asarray(bridge, np.uint8) & lines)
+    return np.asarray(whole, np.uint8)

@@ -439,23 +439,9 @@ LIGHTS: dict[str, Callable[[Image], Image]] = {
 }
 
 
-SMALL_CHALK = pytest.mark.xfail(
-    strict=True, reason="ink.light_on_dark takes 5 px chalk strokes at 640×480 for dark ones"
-)
-
-
 @pytest.mark.parametrize(
     ("width", "height", "light"),
-    [
-        pytest.param(
-            w,
-            h,
-            light,
-            marks=[SMALL_CHALK] if w == 640 and light in ("chalk", "negative") else [],
-        )
-        for w, h in SIZES
-        for light in LIGHTS
-    ],
+    [(w, h, light) for w, h in SIZES for light in LIGHTS],
 )
 def test_drawn_digits_are_found_tight(width: int, height: int, light: str) -> None:
     grey, truth = page(width, height)
