@@ -232,6 +232,12 @@ def assemble(
     return pool(parts)
 
 
+def only_digits(full: Pool) -> Pool:
+    """The pool without its crops of class 10."""
+    kept = full.labels != NOT_A_DIGIT
+    return Pool(full.crops[kept], full.labels[kept], full.sources, full.source[kept])
+
+
 def rendered(
     count: int,
     glyphs: Glyphs,

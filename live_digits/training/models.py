@@ -26,16 +26,16 @@ def keras_module() -> Any:
     return keras
 
 
-def dense() -> Any:
+def dense(width: float = 1.0) -> Any:
     """The published study's network: flatten, 128 relu, softmax of 11 (here as logits)."""
     keras = keras_module()
     inputs = keras.Input((CROP_SIZE, CROP_SIZE), name="crops")
     x = keras.layers.Flatten()(inputs)
-    x = keras.layers.Dense(_HIDDEN, activation="relu")(x)
+    x = keras.layers.Dense(round(_HIDDEN * width), activation="relu")(x)
     return keras.Model(inputs, keras.layers.Dense(CLASSES, name="logits")(x), name="dense")
 
 
-def cnn() -> Any:
+def cnn(width: float = 1.0) -> Any:
     """Six 3×3 convolutions with batch normalisation, three of them halving, then a mean over the
     picture: about 270,000 parameters."""
     keras = keras_module()
@@ -43,7 +43,9 @@ def cnn() -> Any:
     inputs = keras.Input((CROP_SIZE, CROP_SIZE), name="crops")
     x = layers.Reshape((CROP_SIZE, CROP_SIZE, 1))(inputs)
     for filters, stride in _CNN_BLOCKS:
-        x = layers.Conv2D(filters, 3, strides=stride, padding="same", use_bias=False)(x)
+        x = layers.Conv2D(
+            round(filters * width), 3, strides=stride, padding="same", use_bias=False
+        )(x)
         x = layers.BatchNormalization(momentum=0.95)(x)
         x = layers.ReLU()(x)
     x = layers.GlobalAveragePooling2D()(x)
@@ -51,7 +53,7 @@ def cnn() -> Any:
     return keras.Model(inputs, layers.Dense(CLASSES, name="logits")(x), name="cnn")
 
 
-ARCHITECTURES: dict[str, Callable[[], Any]] = {"dense": dense, "cnn": cnn}
+ARCHITECTURES: dict[str, Callable[[float], Any]] = {"dense": dense, "cnn": cnn}
 DESCRIPTIONS = {
     "dense": "flatten, 128 relu, softmax 11",
     "cnn": "conv 3x3 + batch norm + relu: "
@@ -60,11 +62,12 @@ DESCRIPTIONS = {
 }
 
 
-def build(name: str) -> Any:
-    """A fresh network that gives logits. Raises ModelError for an unknown name."""
+def build(name: str, width: float = 1.0) -> Any:
+    """A fresh network that gives logits, `width` times as wide. Raises ModelError for an unknown
+    name."""
     if name not in ARCHITECTURES:
         raise ModelError(f"no architecture {name!r}; there are {', '.join(ARCHITECTURES)}")
-    return ARCHITECTURES[name]()
+    return ARCHITECTURES[name](width)
 
 
 def finished(network: Any, temperature: float) -> Any:

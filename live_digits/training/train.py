@@ -12,7 +12,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,9 @@ _ACCEPT = 0.6
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How long and how hard a network trains. Counts are crops."""
+    """How long and how hard a network trains. Counts are crops; `pages` are drawn; `changed`: crops
+    are changed at random each time they are seen; `reject`: "not a digit" has crops of its own;
+    `width` multiplies the cnn's filters."""
 
     epochs: int
     rate: float
@@ -45,6 +47,9 @@ class Recipe:
     smoothing: float
     decay: float
     pages: int = 0
+    changed: bool = True
+    reject: bool = True
+    width: float = 1.0
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -125,9 +130,10 @@ def _batches(keras: Any, pool: data.Pool, recipe: Recipe, seed: int) -> Any:
         def __getitem__(self, index: int) -> tuple[Floats, Floats]:
             rows = self.order[index * _BATCH : (index + 1) * _BATCH]
             rng = np.random.default_rng((seed, self.epoch, index))
-            x = np.empty((len(rows), CROP_SIZE, CROP_SIZE), np.float32)
+            x: Floats = np.asarray(pool.crops[rows] / np.float32(255), np.float32)
             for part, strength in ((~gentle[rows], Strength()), (gentle[rows], _GENTLE)):
-                x[part] = augment(pool.crops[rows[part]], rng, strength)
+                if recipe.changed:
+                    x[part] = augment(pool.crops[rows[part]], rng, strength)
             y: Floats = np.full((len(rows), CLASSES), recipe.smoothing / CLASSES, np.float32)
             y[np.arange(len(rows)), pool.labels[rows]] += 1 - recipe.smoothing
             return x, y
@@ -173,7 +179,7 @@ def _fit(
     keras = models.keras_module()
     batches = _batches(keras, train, recipe, seed)
     steps = len(batches)
-    network = models.build(name)
+    network = models.build(name, recipe.width)
     total = steps * recipe.epochs
     warm = min(total // 10, 2 * steps)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -314,20 +320,21 @@ def train(
     progress: Callable[[Progress], None] = _silent,
     say: data.Say | None = None,
     pages: int | None = None,
+    recipe: Recipe | None = None,
 ) -> Trained:
     """Trains `name` ("dense" or "cnn") and writes `out`/`name`/{model.tflite, model.keras,
     card.yaml, curve.png}.
 
     `mnist`: a local mnist.npz, or None for Keras's own copy. `data_folder`: a folder with the extra
-    sets; each that is absent is said in one line and left out. `pages`: rendered pages whose crops
-    join the training (None: the recipe's). `quick`: some thousand crops and, unless `epochs` is
+    sets; each that is absent is said in one line and left out. `recipe`: another than the network's
+    own; `pages` and `epochs` replace its. `quick`: some thousand crops and, unless `epochs` is
     given, one epoch. Raises DataError, ModelError, MissingExtraError; OSError if `out` cannot be
     written.
     """
     if name not in RECIPES:
         raise ModelError(f"no architecture {name!r}; there are {', '.join(RECIPES)}")
     _prepare(seed)
-    recipe = _recipe(name, epochs, quick, pages)
+    recipe = _recipe(recipe or RECIPES[name], epochs, quick, pages)
     progress(Progress("loading", 0, 1))
     sets = [data.mnist(mnist), *data.extras(data_folder, "train", say)]
     tests = [data.mnist(mnist, "test"), *data.extras(data_folder, "test")]
@@ -360,23 +367,18 @@ def _pools(
     drawing(0, 1)
     r, few = recipe, max(50, recipe.not_digits // 10)
     pool = data.assemble(train_sets, r.not_digits, r.drawn, r.pages, (seed, 1), drawing)
+    if not r.reject:
+        pool = data.only_digits(pool)
     held = data.assemble(held_sets, few, few // 2, r.pages // 12, (seed, 2), drawing)
     return pool, held
 
 
-def _recipe(name: str, epochs: int | None, quick: bool, pages: int | None) -> Recipe:
-    """The network's recipe with what the caller asks for."""
-    r = RECIPES[name]
-    few = _QUICK // 4
-    return Recipe(
-        epochs=epochs or (1 if quick else r.epochs),
-        rate=r.rate,
-        not_digits=few if quick else r.not_digits,
-        drawn=few if quick else r.drawn,
-        smoothing=r.smoothing,
-        decay=r.decay,
-        pages=(0 if quick else r.pages) if pages is None else pages,
-    )
+def _recipe(r: Recipe, epochs: int | None, quick: bool, pages: int | None) -> Recipe:
+    """A recipe with what the caller asks for."""
+    if quick:
+        few = _QUICK // 4
+        r = replace(r, epochs=1, not_digits=few, drawn=few, pages=0)
+    return replace(r, epochs=epochs or r.epochs, pages=r.pages if pages is None else pages)
 
 
 def _calibrate(network: Any, held: data.Pool, seed: int) -> float:

@@ -1,0 +1,63 @@
+"""What each idea brings to the network: short trainings that differ in one thing.
+
+    python benchmarks/ablation.py --mnist mnist.npz --sets DIR [--photos DIR] [--epochs 3]
+
+Prints, for each variant, the accuracy on MNIST's test digits and other test sets, and, where a
+folder with truth.json is named, the F1 of the whole reader on its pictures. Short trainings are
+worse than the committed one; only their differences tell.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from live_digits.batch import read_file
+from live_digits.classifier import load
+from live_digits.config import Settings
+from live_digits.training.evaluate import evaluate_folder
+from live_digits.training.train import RECIPES, Recipe, train
+
+PAGES = 900
+
+
+def variants(base: Recipe) -> dict[str, Recipe]:
+    """Each with one thing left out or changed."""
+    return {
+        "as committed, but short": base,
+        "no random changes of the crops": replace(base, changed=False),
+        "no drawn pages": replace(base, pages=0),
+        "no crops of 'not a digit'": replace(base, reject=False),
+        "half as wide": replace(base, width=0.5),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--mnist", type=Path)
+    parser.add_argument("--sets", type=Path)
+    parser.add_argument("--photos", type=Path)
+    parser.add_argument("--epochs", type=int, default=3)
+    given = parser.parse_args()
+    base = replace(RECIPES["cnn"], epochs=given.epochs, pages=PAGES)
+    settings = Settings()
+    for what, recipe in variants(base).items():
+        start = time.monotonic()
+        with tempfile.TemporaryDirectory() as folder:
+            done = train("cnn", Path(folder), given.mnist, given.sets, recipe=recipe)
+            tests = done.card["metrics"]["test_accuracy"]
+            line = "  ".join(f"{name} {value:.4f}" for name, value in tests.items())
+            if given.photos:
+                read = partial(read_file, settings=settings, classifier=load(str(done.path)))
+                report = evaluate_folder(given.photos, read)
+                total = report.total["all"]
+                line += f"  photos F1 {total.f1:.4f} ({total.recall:.4f}, {total.precision:.4f})"
+        print(f"{what:32s} {line}  [{time.monotonic() - start:.0f} s]", flush=True)
+
+
+if __name__ == "__main__":
+    main()
