@@ -174,6 +174,7 @@ class Window:
         self._screen = screen_size()
         self._closed = False
         self._unpainted = 0
+        self._panel = np.zeros((1, 1, 3), np.uint8)
 
     def show(self, picture: Image) -> None:
         """Shows uint8 BGR H×W×3, scaled down to fit the screen (INTER_AREA) where it is larger."""
@@ -194,8 +195,10 @@ class Window:
         window asks to quit."""
         commands: list[Command] = []
         if self._unpainted:
-            # A busy loop leaves the second window no time: it is painted last.
+            # A busy loop leaves the second window no time: it is painted last. Again and again,
+            # for what is drawn before the window is on the screen may be lost.
             self._unpainted -= 1
+            cv2.imshow(PARAMETERS, self._panel)
             wait_ms = max(wait_ms, _PAINT_MS)
         key = cv2.waitKeyEx(max(1, wait_ms))
         while key != -1:
@@ -272,7 +275,8 @@ class Window:
 
     def _show_values(self) -> None:
         self._unpainted = _PAINT_AGAIN if self._opened else _PAINT_FIRST
-        cv2.imshow(PARAMETERS, _panel([(n, describe(n, self._settings)) for n in TRACKBARS]))
+        self._panel = _panel([(n, describe(n, self._settings)) for n in TRACKBARS])
+        cv2.imshow(PARAMETERS, self._panel)
 
     def _is_open(self) -> bool:
         """False once the window was seen and is gone; GTK, which cannot tell, counts as open."""

@@ -32,7 +32,8 @@ digit's ink."""
 _FOREIGN, _PARTIAL = 0.62, 0.62
 """... and is none below either of these; what lies between teaches nothing."""
 _NARROW = 0.45
-"""A part of a digit that is narrower than this (width by height) looks like a 1 and is left out."""
+"""A part of a digit, a streak or the rest of a ruling that is narrower than this (width by height)
+looks like a 1: it teaches nothing, and the page around it decides."""
 _OTHER = 255
 """From this id on, ink is no digit."""
 
@@ -570,17 +571,17 @@ def _truths(vision: Vision, drawn: Page) -> tuple[npt.NDArray[np.int64], set[int
     for i, c in enumerate(vision.candidates):
         mine = joint[list(c.pieces)].sum(axis=0)
         total = max(1, int(mine.sum()))
-        best = int(mine[1:].argmax()) + 1 if marks > 1 else 0
+        best = int(mine[1:].argmax()) + 1 if mine[1:].any() else 0
+        narrow = c.box.w < _NARROW * c.box.h
         pure = mine[best] / total if best else 0.0
         whole = mine[best] / max(1, int(inked[best])) if best else 0.0
         if best in digit_of and pure >= _PURE and whole >= _WHOLE:
             out[i] = digit_of[best]
             seen.add(best)
         elif best not in digit_of and not 0 < best < _OTHER:
-            out[i] = NOT_A_DIGIT
+            out[i] = -1 if best == 0 and narrow else NOT_A_DIGIT
         elif pure < _FOREIGN or whole < _PARTIAL:
-            narrow = pure >= _PURE and c.box.w < _NARROW * c.box.h
-            out[i] = -1 if narrow else NOT_A_DIGIT
+            out[i] = -1 if pure >= _PURE and narrow else NOT_A_DIGIT
     return out, seen
 
 
