@@ -57,7 +57,7 @@ RECIPES: Mapping[str, Recipe] = {
         epochs=20, rate=2e-3, not_digits=25_000, drawn=5_000, smoothing=0.0, decay=1e-4
     ),
     "cnn": Recipe(
-        epochs=24, rate=3e-3, not_digits=16_000, drawn=12_000, smoothing=0.02, decay=5e-3,
+        epochs=10, rate=3e-3, not_digits=16_000, drawn=12_000, smoothing=0.02, decay=5e-3,
         pages=3_000,
     ),
 }  # fmt: skip
