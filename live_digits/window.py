@@ -244,6 +244,13 @@ class Window:
     def _open(self, w: int, h: int) -> None:
         flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
         try:
+            # The picture first: sliders that another window covers before they were ever painted
+            # may stay black for good (one start in ten, with Qt under X11).
+            cv2.namedWindow(TITLE, flags)
+            scale = self._scale(w, h)
+            shown = round(w * scale)
+            cv2.resizeWindow(TITLE, shown, round(h * scale))
+            cv2.moveWindow(TITLE, 0, 0)
             cv2.namedWindow(PARAMETERS, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
             for name in TRACKBARS:
                 option = option_of(PipelineSettings, name)
@@ -253,11 +260,6 @@ class Window:
                     partial(self._moved, name),
                 )  # fmt: skip
             self._show_values()
-            cv2.namedWindow(TITLE, flags)
-            scale = self._scale(w, h)
-            cv2.resizeWindow(TITLE, round(w * scale), round(h * scale))
-            cv2.moveWindow(TITLE, 0, 0)
-            shown = round(w * scale)
             cv2.moveWindow(PARAMETERS, max(0, min(shown + 12, self._screen[0] - 560)), 40)
         except cv2.error as e:
             raise DisplayError(
