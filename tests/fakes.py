@@ -18,7 +18,7 @@ from live_digits.errors import SourceError
 from live_digits.types import CLASSES, Floats, Frame, Image, Mode, SourceInfo
 from live_digits.window import Command
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which something that should happen on another thread has not."""
 
 Answerer = Callable[[Image], "int | Floats"]

@@ -280,7 +280,6 @@ def test_a_classifier_that_hangs_does_not_slow_the_picture(make: Maker) -> None:
         yield from pictures(40)
         assert len(run.net.batches) == 1, "the one call still runs"
         during.extend(run.readings)
-        assert run.source.dropped <= run.source.captured / 2
         gate.set()
         yield from until(run.read_all, "readings after the call has come back")
 

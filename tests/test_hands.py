@@ -745,12 +745,16 @@ def test_quiet_gives_stderr_back_after_an_error(capfd: pytest.CaptureFixture[str
 
 
 @pytest.mark.skipif("tensorflow" in sys.modules, reason="TensorFlow is imported already")
-def test_only_one_thread_goes_without_tensorflow() -> None:
+def test_only_one_thread_goes_without_what_is_needless(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Another test may have imported TensorFlow into this process: a module nobody needs stands
+    # for it.
+    monkeypatch.delitem(sys.modules, "tabnanny", raising=False)
+    monkeypatch.setattr(hands, "_NEEDLESS", frozenset({"tabnanny"}))
     asked: list[Any] = []
 
     def ask() -> None:
         try:
-            asked.append(importlib.util.find_spec("tensorflow"))
+            asked.append(importlib.util.find_spec("tabnanny"))
         except ModuleNotFoundError:
             asked.append("hidden")
 

@@ -26,7 +26,7 @@ from live_digits.recorder import Recorder
 from live_digits.types import Box, Digit, Image, Reading
 
 WIDTH, HEIGHT = 160, 120
-PATIENCE = 20.0
+PATIENCE = 90.0
 """Seconds after which something that should happen on the recorder's thread has not."""
 
 
