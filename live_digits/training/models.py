@@ -4,6 +4,7 @@ temperature and the softmax that turn logits into calibrated probabilities.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,9 @@ _HIDDEN = 128
 _CNN_BLOCKS = ((32, 1), (48, 2), (48, 1), (96, 2), (96, 1), (128, 2))
 """Filters and stride of each 3×3 convolution: 28, 14, 14, 7, 7, 4 pixels wide."""
 _DROPOUT = 0.3
+REJECT_PRIOR = 0.4
+"""Training shows far more of what is no digit than a page holds: its odds are multiplied by this
+(M. Saerens et al., "Adjusting the outputs of a classifier to new a priori probabilities", 2002)."""
 
 
 def keras_module() -> Any:
@@ -71,8 +75,10 @@ def build(name: str, width: float = 1.0) -> Any:
 
 
 def finished(network: Any, temperature: float) -> Any:
-    """The network with probabilities: softmax(logits / temperature)."""
+    """The network with probabilities: softmax(logits / temperature), the last class weighed by
+    `REJECT_PRIOR`."""
     keras = keras_module()
     inputs = keras.Input((CROP_SIZE, CROP_SIZE), name="crops")
-    x = keras.layers.Rescaling(1.0 / temperature, name="temperature")(network(inputs))
+    prior = [0.0] * (CLASSES - 1) + [math.log(REJECT_PRIOR)]
+    x = keras.layers.Rescaling(1.0 / temperature, prior, name="temperature")(network(inputs))
     return keras.Model(inputs, keras.layers.Softmax(name="probabilities")(x), name=network.name)

@@ -239,9 +239,11 @@ def _metrics(
     """Figures of the exported model: test sets, held-out crops by source, false accepts; draws the
     reliability diagram."""
     result: dict[str, Any] = {"test_accuracy": {}, "held_out_accuracy": {}}
+    among = result["test_accuracy_among_digits"] = {}
     for s in tests:
         p = classify(s.crops)
         result["test_accuracy"][s.name] = _share(p.argmax(axis=1) == s.labels)
+        among[s.name] = _share(p[:, :NOT_A_DIGIT].argmax(axis=1) == s.labels)
     for name in held.sources:
         crops, labels = held.of(name)
         p = classify(crops)
@@ -415,6 +417,7 @@ def _card(
         "input": "float32 [N, 28, 28], 0 to 1, white ink on black, normalised as MNIST",
         "output": "float32 [N, 11], probabilities of 0 to 9 and 'not a digit'",
         "temperature": round(temperature, 4),
+        "reject_prior": models.REJECT_PRIOR,
         "licence": "the project's own; trained on the data below, whose licences stand beside them",
         "data": {s.name: {"sha256": s.sha256, "licence": s.licence} for s in sets},
         "crops": counts,
