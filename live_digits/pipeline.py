@@ -183,7 +183,7 @@ def _sides(grey: Image, box: Box) -> float:
 
 def _piece_darkness(raw: Image, labels: Labels) -> npt.NDArray[np.float64]:
     """Mean darkness of each piece's ink, by its label."""
-    where = np.flatnonzero(labels)
+    where = np.flatnonzero(labels > 0)
     owner = labels.ravel()[where]
     total = np.bincount(owner, raw.ravel()[where])
     return np.asarray(total / np.maximum(np.bincount(owner), 1), np.float64)
@@ -201,7 +201,7 @@ def _own_ink(dark: inks.Darkness, lines: Image, dilated: Image, threshold: int) 
     if lines.any():
         weak = healed(weak, lines)
     _, labels = cv2.connectedComponents(weak, connectivity=8)
-    where = np.flatnonzero(weak)
+    where = np.flatnonzero(weak > 0)
     owner = labels.ravel()[where]
     own = np.zeros_like(dark.raw)
     if not len(where):

