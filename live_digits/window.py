@@ -6,6 +6,7 @@ Qt ends the whole process.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import ctypes.util
 import os
@@ -133,6 +134,15 @@ def _prepare_fonts() -> None:
         os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;qt.qpa.*=false;*.warning=false")
 
 
+def _keep_events() -> None:
+    """Must come before the first window. OpenCV's wheel brings a libX11-xcb that does not fit a newer
+    libX11: that takes X events away from Qt, and a window whose first ones are lost stays black (one
+    start in ten). The system's own, loaded first and for all, is the one that Qt finds."""
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError):  # not installed: then so it must be
+            ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
+
+
 def screen_size() -> tuple[int, int]:
     """Width and height of the screen in pixels; a small laptop's where the system does not say."""
     if sys.platform == "win32":
@@ -165,6 +175,7 @@ class Window:
         allows). Raises DisplayError without a display."""
         check_display()
         _prepare_fonts()
+        _keep_events()
         self._limit = width
         self._settings = settings
         self._opened = False
@@ -174,7 +185,6 @@ class Window:
         self._screen = screen_size()
         self._closed = False
         self._unpainted = 0
-        self._panel = np.zeros((1, 1, 3), np.uint8)
 
     def show(self, picture: Image) -> None:
         """Shows uint8 BGR H×W×3, scaled down to fit the screen (INTER_AREA) where it is larger."""
@@ -195,10 +205,8 @@ class Window:
         window asks to quit."""
         commands: list[Command] = []
         if self._unpainted:
-            # A busy loop leaves the second window no time: it is painted last. Again and again,
-            # for what is drawn before the window is on the screen may be lost.
+            # A busy loop leaves the second window no time: it is painted last.
             self._unpainted -= 1
-            cv2.imshow(PARAMETERS, self._panel)
             wait_ms = max(wait_ms, _PAINT_MS)
         key = cv2.waitKeyEx(max(1, wait_ms))
         while key != -1:
@@ -244,13 +252,6 @@ class Window:
     def _open(self, w: int, h: int) -> None:
         flags = cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO | cv2.WINDOW_GUI_NORMAL
         try:
-            # The picture first: sliders that another window covers before they were ever painted
-            # may stay black for good (one start in ten, with Qt under X11).
-            cv2.namedWindow(TITLE, flags)
-            scale = self._scale(w, h)
-            shown = round(w * scale)
-            cv2.resizeWindow(TITLE, shown, round(h * scale))
-            cv2.moveWindow(TITLE, 0, 0)
             cv2.namedWindow(PARAMETERS, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
             for name in TRACKBARS:
                 option = option_of(PipelineSettings, name)
@@ -260,6 +261,11 @@ class Window:
                     partial(self._moved, name),
                 )  # fmt: skip
             self._show_values()
+            cv2.namedWindow(TITLE, flags)
+            scale = self._scale(w, h)
+            cv2.resizeWindow(TITLE, round(w * scale), round(h * scale))
+            cv2.moveWindow(TITLE, 0, 0)
+            shown = round(w * scale)
             cv2.moveWindow(PARAMETERS, max(0, min(shown + 12, self._screen[0] - 560)), 40)
         except cv2.error as e:
             raise DisplayError(
@@ -277,8 +283,7 @@ class Window:
 
     def _show_values(self) -> None:
         self._unpainted = _PAINT_AGAIN if self._opened else _PAINT_FIRST
-        self._panel = _panel([(n, describe(n, self._settings)) for n in TRACKBARS])
-        cv2.imshow(PARAMETERS, self._panel)
+        cv2.imshow(PARAMETERS, _panel([(n, describe(n, self._settings)) for n in TRACKBARS]))
 
     def _is_open(self) -> bool:
         """False once the window was seen and is gone; GTK, which cannot tell, counts as open."""
