@@ -135,9 +135,9 @@ def _prepare_fonts() -> None:
 
 
 def _keep_events() -> None:
-    """Must come before the first window. OpenCV's wheel brings a libX11-xcb that does not fit a newer
-    libX11: that takes X events away from Qt, and a window whose first ones are lost stays black (one
-    start in ten). The system's own, loaded first and for all, is the one that Qt finds."""
+    """Must come before the first window. OpenCV's wheel brings a libX11-xcb that does not fit a
+    newer libX11: that takes X events away from Qt, and a window whose first ones are lost stays
+    black (one start in ten). The system's own, loaded first and for all, is what Qt then finds."""
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError):  # not installed: then so it must be
             ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
