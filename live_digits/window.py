@@ -34,6 +34,8 @@ TITLE = "live_digits"
 PARAMETERS = "live_digits: parameters"
 SHEET = "live_digits: crops"
 _SHARE_OF_SCREEN = 0.9
+_SLIDERS, _LEAST_SHARE = 544, 0.6
+"""Pixels that the sliders' window needs beside the picture, which takes this share at least."""
 _PAINT_MS = 20
 """Milliseconds of the event loop that let the sliders' window be painted too."""
 _PAINT_FIRST, _PAINT_AGAIN = 15, 1
@@ -246,7 +248,8 @@ class Window:
             cv2.waitKey(1)
 
     def _scale(self, w: int, h: int) -> float:
-        wide = self._limit or self._screen[0] * _SHARE_OF_SCREEN
+        beside = max(self._screen[0] - _SLIDERS, self._screen[0] * _LEAST_SHARE)
+        wide = self._limit or beside
         return float(min(1.0, wide / w, self._screen[1] * _SHARE_OF_SCREEN / h))
 
     def _open(self, w: int, h: int) -> None:
@@ -266,7 +269,7 @@ class Window:
             cv2.resizeWindow(TITLE, round(w * scale), round(h * scale))
             cv2.moveWindow(TITLE, 0, 0)
             shown = round(w * scale)
-            cv2.moveWindow(PARAMETERS, max(0, min(shown + 12, self._screen[0] - 560)), 40)
+            cv2.moveWindow(PARAMETERS, max(0, min(shown + 12, self._screen[0] - _SLIDERS)), 40)
         except cv2.error as e:
             raise DisplayError(
                 f"the window cannot be opened ({' '.join(str(e).split())}); run with --no-window"
