@@ -137,9 +137,12 @@ def _prepare_fonts() -> None:
 
 
 def _keep_events() -> None:
-    """Must come before the first window. OpenCV's wheel brings a libX11-xcb that does not fit a
-    newer libX11: that takes X events away from Qt, and a window whose first ones are lost stays
-    black (one start in ten). The system's own, loaded first and for all, is what Qt then finds."""
+    """Must come before the first window.
+
+    OpenCV's wheel brings a libX11-xcb that does not fit a newer libX11: that takes X events away
+    from Qt, and a window whose first ones are lost stays black (one start in ten). The system's
+    own libX11-xcb, loaded first and for all, is the one that Qt then uses.
+    """
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError):  # not installed: then so it must be
             ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
