@@ -341,6 +341,19 @@ def test_the_windows_appear_and_the_picture_moves(desk: Desk) -> None:
 
 
 @gui
+def test_the_systems_own_x11_library_hands_out_the_events(desk: Desk) -> None:
+    """With the wheel's own, one start in ten shows a black window."""
+    try:
+        ctypes.CDLL("libX11-xcb.so.1")
+    except OSError:
+        pytest.skip("no libX11-xcb.so.1: apt-get install libx11-xcb1")
+    assert desk.process is not None
+    lines = Path(f"/proc/{desk.process.pid}/maps").read_text().splitlines()
+    loaded = {line.split()[-1] for line in lines if "libX11-xcb" in line}
+    assert any("opencv" not in path for path in loaded), loaded
+
+
+@gui
 def test_the_sliders_have_labels_that_can_be_read(desk: Desk) -> None:
     assert window.find_fonts() is not None, "apt-get install fonts-dejavu-core"
     sliders = desk.sliders()
