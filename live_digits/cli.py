@@ -188,7 +188,9 @@ def run(
     live = App(settings, opened, load_model, display, options, _hands(settings))
     with _signals(live.stop):
         outcome = live.run()
-    return _report(outcome, stats, quiet=json_, windowed=display is not None)
+    code = _report(outcome, stats, quiet=json_, windowed=display is not None)
+    # A folder's unreadable pictures were named when they were met.
+    return code or int(bool(getattr(opened, "skipped", ())))
 
 
 def _window(settings: Settings) -> Any:

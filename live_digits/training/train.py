@@ -188,7 +188,10 @@ def _fit(
     )  # fmt: skip
     network.compile(
         keras.optimizers.AdamW(
-            rate, weight_decay=recipe.decay, use_ema=True, ema_momentum=min(0.998, 1 - 5 / total)
+            rate,
+            weight_decay=recipe.decay,
+            use_ema=True,
+            ema_momentum=min(0.998, max(0.0, 1 - 5 / total)),
         ),
         keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
