@@ -114,6 +114,7 @@ class App:
         self._pipeline = settings.pipeline
         self._stop = threading.Event()
         self._seen: Seen | None = None
+        self._covered: Callable[[Box], bool] | None = None
         self._reading: Reading | None = None
         self._picture: Image | None = None
         self._stale = False
@@ -178,9 +179,9 @@ class App:
 
     def _look(self, frame: Frame) -> None:
         """A new frame through vision, tracks and what is known; asks for what is not."""
-        hidden = self._hidden(frame)
+        self._covered = self._hidden(frame)
         start = time.perf_counter()
-        self._seen = self._follower.see(frame, self._pipeline, hidden)
+        self._seen = self._follower.see(frame, self._pipeline, self._covered)
         self._figures.vision.add(time.perf_counter() - start)
         self._follower.learn(self._worker.results())
         self._ask()
@@ -205,7 +206,7 @@ class App:
         if self._seen is None:
             return
         if self._stale:
-            self._seen = self._follower.see(self._seen.frame, self._pipeline)
+            self._seen = self._follower.see(self._seen.frame, self._pipeline, self._covered)
         self._follower.learn(self._worker.results())
         self._ask()
         self._understand()

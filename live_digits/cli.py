@@ -128,15 +128,23 @@ def _settings(
 
 
 def _loader(settings: Settings) -> Callable[[], Any]:
-    """What loads the model of the settings; it is loaded once here to see that it is whole."""
+    """What loads the model of the settings. The first is loaded here, to see that it is whole, and
+    handed out at the first call."""
     from live_digits import classifier
 
     def make() -> Any:
         m = settings.model
         return classifier.load(m.name, threads=m.threads, batch=m.batch)
 
-    make()
-    return make
+    ready = [make()]
+
+    def load_next() -> Any:
+        try:
+            return ready.pop()
+        except IndexError:
+            return make()
+
+    return load_next
 
 
 @app.command()

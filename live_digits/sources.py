@@ -13,6 +13,7 @@ import re
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -133,7 +134,7 @@ class Source(Protocol):
         """Ends the thread, within a second. May be called again."""
 
 
-class _Threaded:
+class _Threaded(ABC):
     """The machinery of all kinds: one thread that runs `_work` and puts frames, a slot (or, where
     every frame counts, a short queue), the counters, and the end."""
 
@@ -236,11 +237,11 @@ class _Threaded:
                 self._ended = True
                 self._condition.notify_all()
 
+    @abstractmethod
     def _work(self) -> None:
         """Puts frames until there are none or `_stop` is set."""
-        raise NotImplementedError
 
-    def _release(self) -> None:
+    def _release(self) -> None:  # noqa: B027 (some kinds hold nothing)
         """Gives back what the source holds. May be called again."""
 
     def _put(self, image: Image, seq: int, when: float, name: str = "") -> bool:
@@ -299,13 +300,13 @@ class _Live(_Threaded):
         super().__init__(info, lossless=False, patience=settings.timeout)
         self._settings = settings
 
+    @abstractmethod
     def _connect(self) -> None:
         """Opens the device or the connection. Raises SourceError."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _images(self) -> Iterator[Image]:
         """New pictures until the end of the connection. Raises SourceError where it breaks."""
-        raise NotImplementedError
 
     def _work(self) -> None:
         pause, connections = _PAUSES[0], 0

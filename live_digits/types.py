@@ -117,26 +117,6 @@ class Stages:
     ink: Image
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """What the network says of one crop: 11 probabilities that sum to 1."""
-
-    probabilities: Floats
-
-    @property
-    def label(self) -> int:
-        """0…9, or NOT_A_DIGIT."""
-        return int(self.probabilities.argmax())
-
-    @property
-    def digit(self) -> int | None:
-        return None if self.label == NOT_A_DIGIT else self.label
-
-    @property
-    def confidence(self) -> float:
-        return float(self.probabilities.max())
-
-
 class Classifier(Protocol):
     """What reads crops."""
 
@@ -174,9 +154,6 @@ class Digit:
             "confidence": round(self.confidence, 4),
             "track": self.track,
         }
-
-
-Origin = Literal["frame", "air"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -185,7 +185,6 @@ class Window:
         self._settings = settings
         self._opened = False
         self._was_visible = False
-        self._sheet_open = False
         self._size: tuple[int, int] = (0, 0)
         self._screen = screen_size()
         self._closed = False
@@ -241,7 +240,6 @@ class Window:
         """Opens, or renews, the window with the crops."""
         cv2.namedWindow(SHEET, cv2.WINDOW_AUTOSIZE | cv2.WINDOW_GUI_NORMAL)
         cv2.imshow(SHEET, sheet)
-        self._sheet_open = True
 
     def close(self) -> None:
         """Closes all; may be called twice."""

@@ -76,9 +76,11 @@ def build(name: str, width: float = 1.0) -> Any:
 
 def finished(network: Any, temperature: float) -> Any:
     """The network with probabilities: softmax(logits / temperature), the last class weighed by
-    `REJECT_PRIOR`."""
+    `REJECT_PRIOR`. It has the weights alone: what the optimiser keeps is three times as large."""
     keras = keras_module()
+    bare = type(network).from_config(network.get_config())
+    bare.set_weights(network.get_weights())
     inputs = keras.Input((CROP_SIZE, CROP_SIZE), name="crops")
     prior = [0.0] * (CLASSES - 1) + [math.log(REJECT_PRIOR)]
-    x = keras.layers.Rescaling(1.0 / temperature, prior, name="temperature")(network(inputs))
+    x = keras.layers.Rescaling(1.0 / temperature, prior, name="temperature")(bare(inputs))
     return keras.Model(inputs, keras.layers.Softmax(name="probabilities")(x), name=network.name)
