@@ -36,10 +36,6 @@ SHEET = "live_digits: crops"
 _SHARE_OF_SCREEN = 0.9
 _SLIDERS, _LEAST_SHARE = 544, 0.6
 """Pixels that the sliders' window needs beside the picture, which takes this share at least."""
-_PAINT_MS = 20
-"""Milliseconds of the event loop that let the sliders' window be painted too."""
-_PAINT_FIRST, _PAINT_AGAIN = 15, 1
-"""Turns of that length after opening, and after a slider has moved."""
 _FALLBACK_SCREEN = (1280, 800)
 _F1 = (65470, 0x700000, 63236)
 """F1 as X11, Windows and macOS number it."""
@@ -188,7 +184,6 @@ class Window:
         self._size: tuple[int, int] = (0, 0)
         self._screen = screen_size()
         self._closed = False
-        self._unpainted = 0
 
     def show(self, picture: Image) -> None:
         """Shows uint8 BGR H×W×3, scaled down to fit the screen (INTER_AREA) where it is larger."""
@@ -208,10 +203,6 @@ class Window:
         """Lets the window work for `wait_ms` (at least 1) and returns what was asked for; a closed
         window asks to quit."""
         commands: list[Command] = []
-        if self._unpainted:
-            # A busy loop leaves the second window no time: it is painted last.
-            self._unpainted -= 1
-            wait_ms = max(wait_ms, _PAINT_MS)
         key = cv2.waitKeyEx(max(1, wait_ms))
         while key != -1:
             command = command_of(key)
@@ -286,7 +277,6 @@ class Window:
             self._show_values()
 
     def _show_values(self) -> None:
-        self._unpainted = _PAINT_AGAIN if self._opened else _PAINT_FIRST
         cv2.imshow(PARAMETERS, _panel([(n, describe(n, self._settings)) for n in TRACKBARS]))
 
     def _is_open(self) -> bool:
