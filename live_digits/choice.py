@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from live_digits.types import NOT_A_DIGIT, Candidate, Floats
 
@@ -33,8 +34,9 @@ _ALIKE_HEIGHT, _ALIKE_DARK = 2.5, 0.5
 """Marks are comparable up to this factor in height and from this share of the darkness."""
 _ALONE = 1.0
 """What no company at all weighs: half of it for the digits. Narrow ones are no evidence."""
-_STRANGE = ((0.12, 0.995), (0.33, 0.97))
-"""Where no more than this share of the company are digits, a digit needs this confidence."""
+_STRANGE = ((0.25, 1.1), (0.45, 0.9))
+"""Where no more than this share of the company are digits, a digit needs this confidence; over 1:
+nothing is sure enough."""
 _SIDES = 0.15
 """A narrow digit's paper is about as light on its left as on its right; an edge's is not."""
 _FAINT = 16
@@ -71,6 +73,13 @@ def _plausible(candidates: Sequence[Candidate], probabilities: Floats) -> list[b
     return [bool(g) for g in good & ~edge]
 
 
+def _plain(candidates: Sequence[Candidate], probabilities: Floats) -> npt.NDArray[np.bool_]:
+    """Which candidates are next to nothing but a stroke: narrow ones, and slanted 1s. Grain, hair,
+    and edges are full of them."""
+    narrow = np.array([c.box.w < _NARROW * c.box.h for c in candidates], bool)
+    return narrow | (probabilities[:, :NOT_A_DIGIT].argmax(axis=1) == 1)
+
+
 def choose(candidates: Sequence[Candidate], probabilities: Floats) -> set[int]:
     """The indices of a disjoint set of candidates of the greatest worth."""
     likely = _plausible(candidates, probabilities)
@@ -100,7 +109,7 @@ def _in_company(
     best = probabilities[:, :NOT_A_DIGIT].max(axis=1)
     read = np.zeros(len(candidates), bool)
     read[list(chosen)] = True
-    slim = np.array([c.box.w < _NARROW * c.box.h for c in candidates], bool)
+    slim = _plain(candidates, probabilities)
     taken = frozenset().union(*(candidates[i].pieces for i in chosen))
     marks = np.array(
         [i for i, c in enumerate(candidates) if read[i] or (c.primary and not c.pieces & taken)]

@@ -133,15 +133,22 @@ def test_no_ink_is_read_twice(rivalry: tuple[list[Candidate], Floats], floor: fl
     assert all(candidates[index[box]].primary for box in found.rejected)
 
 
-@settings(deadline=None, max_examples=100)
-@given(rivalries())
-def test_a_very_sure_digit_without_rivals_is_read_even_among_strangers(
-    rivalry: tuple[list[Candidate], Floats],
-) -> None:
-    candidates, answers = rivalry
-    alone = Candidate(Box(999, 0, 20, 30), frozenset((99,)), True, 200)
-    found = resolve_once([*candidates, alone], np.vstack([answers, rows((6, 0.999))]), SETTINGS)
-    assert (alone.box, 6) in [(d.box, d.digit) for d in found.digits]
+def row_of(count: int, confidence: float, digit: int = 3) -> tuple[list[Candidate], list[Floats]]:
+    """Marks in a row, the last one a digit for sure and the others with this confidence."""
+    marks = [candidate(30 * i, {i}) for i in range(count)]
+    return marks, [rows((digit, confidence)) for _ in marks[1:]] + [rows((6, 0.999))]
+
+
+def test_among_letters_a_letter_that_looks_like_a_digit_is_none() -> None:
+    marks, answers = row_of(9, 0.02)
+    assert resolve_once(marks, np.vstack(answers), SETTINGS).digits == ()
+
+
+def test_a_sure_digit_is_read_alone_and_among_digits() -> None:
+    marks, answers = row_of(9, 0.95)
+    assert len(resolve_once(marks, np.vstack(answers), SETTINGS).digits) == 9
+    alone = resolve_once(marks[-1:], answers[-1], SETTINGS).digits
+    assert [d.digit for d in alone] == [6]
 
 
 def test_a_long_chain_of_rivals_is_resolved_to_the_sure_ones() -> None:

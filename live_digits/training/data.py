@@ -17,21 +17,27 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from live_digits.crops import normalise
 from live_digits.errors import LiveDigitsError, MissingExtraError
 from live_digits.training.negatives import drawn_digits, negatives
 from live_digits.training.render import Glyphs, crops_of, page
-from live_digits.types import CROP_SIZE, NOT_A_DIGIT, Image
+from live_digits.types import CROP_SIZE, NOT_A_DIGIT, Floats, Image
 
 Say = Callable[[str], None]
 
 MNIST_LICENCE = "CC BY-SA 3.0 (Yann LeCun and Corinna Cortes)"
 PAGE_DIGITS, PAGE_OTHERS = "pages", "not a digit, pages"
 """Names of the pool's parts that come from drawn pages."""
+_NO_DIGIT, _DRAWN = "not a digit", "drawn"
+_MADE = (PAGE_DIGITS, PAGE_OTHERS, _NO_DIGIT)
+"""The parts whose labels come from how the crop was made, and may be wrong about what it shows."""
+_CONTRADICTED = 0.75
+"""Probability of another class from which a made crop's label is not believed."""
 _JOB = 10
 """Pages that a worker process draws at a time."""
-_PER_PAGE = 70
+_DIGITS_PER_PAGE, _OTHERS_PER_PAGE = 50, 25
 """Crops of one page at most: a page of noise must not outvote the others."""
 _ENLARGE = 3
 """Small scans are enlarged smoothly by this before they are normalised."""
@@ -178,6 +184,10 @@ class Pool:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def where(self, mask: npt.NDArray[np.bool_]) -> Pool:
+        """The crops for which the mask holds."""
+        return Pool(self.crops[mask], self.labels[mask], self.sources, self.source[mask])
+
     def of(self, name: str) -> tuple[Image, Image]:
         """The crops and labels of one source."""
         mask = self.source == self.sources.index(name)
@@ -221,9 +231,9 @@ def assemble(
     parts = {s.name: (s.crops, s.labels) for s in sets}
     base = pool(parts)
     no = negatives(not_digits, base.crops, base.labels, rng)
-    parts["not a digit"] = (no, np.full(len(no), NOT_A_DIGIT, np.uint8))
+    parts[_NO_DIGIT] = (no, np.full(len(no), NOT_A_DIGIT, np.uint8))
     if drawn:
-        parts["drawn"] = drawn_digits(drawn, rng)
+        parts[_DRAWN] = drawn_digits(drawn, rng)
     if pages:
         crops, labels = rendered(pages, Glyphs(base.crops, base.labels), seed, progress)
         digit = labels != NOT_A_DIGIT
@@ -234,8 +244,22 @@ def assemble(
 
 def only_digits(full: Pool) -> Pool:
     """The pool without its crops of class 10."""
-    kept = full.labels != NOT_A_DIGIT
-    return Pool(full.crops[kept], full.labels[kept], full.sources, full.source[kept])
+    return full.where(full.labels != NOT_A_DIGIT)
+
+
+def believable(full: Pool, probabilities: Floats) -> Pool:
+    """The pool without the made crops whose label a network that has seen little contradicts for
+    sure: halves that look whole, digits that light and lens have made unreadable. Scanned sets
+    stay whole. After C. Northcutt, L. Jiang, I. Chuang, "Confident Learning: Estimating Uncertainty
+    in Dataset Labels", 2021.
+
+    `probabilities`: float N×11 of the pool's crops.
+    """
+    rows = np.arange(len(full))
+    other = probabilities.copy()
+    other[rows, full.labels] = 0
+    made = np.isin(full.source, [i for i, n in enumerate(full.sources) if n in _MADE])
+    return full.where(~made | (other.max(axis=1) < _CONTRADICTED))
 
 
 def rendered(
@@ -273,15 +297,18 @@ def _share(glyphs: Glyphs, seed: tuple[int, ...]) -> None:
 
 
 def _draw_pages(numbers: range) -> tuple[Image, Image]:
-    """The crops of some pages, of each at most `_PER_PAGE`, drawn by lot."""
+    """The crops of some pages, of each at most so many, drawn by lot."""
     assert _shared is not None
     glyphs, seed = _shared
     crops = [np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8)]
     labels = [np.zeros(0, np.uint8)]
     for number in numbers:
         found = crops_of(page((*seed, number), glyphs))
-        rng = np.random.default_rng((*seed, number, 1))
-        some = np.sort(rng.permutation(len(found.labels))[:_PER_PAGE])
+        lot = np.random.default_rng((*seed, number, 1)).permutation(len(found.labels))
+        digit = found.labels[lot] != NOT_A_DIGIT
+        some = np.sort(
+            np.concatenate([lot[digit][:_DIGITS_PER_PAGE], lot[~digit][:_OTHERS_PER_PAGE]])
+        )
         crops.append(found.crops[some])
         labels.append(found.labels[some])
     return np.concatenate(crops), np.concatenate(labels)

@@ -16,7 +16,7 @@ from live_digits.training import strokes
 from live_digits.types import CROP_SIZE, Image
 
 _CUTS: dict[int, str] = {
-    0: "tb", 2: "tbl", 3: "tblr", 4: "tl", 5: "tblr", 6: "r", 7: "tl", 8: "l", 9: "l",
+    0: "tb", 2: "bl", 3: "tbl", 4: "l", 5: "tl", 6: "r", 7: "l", 8: "l", 9: "l",
 }  # fmt: skip
 """The halves (top, bottom, left, right) of a digit that are no other digit."""
 
@@ -37,7 +37,7 @@ def _tight(ink: Image) -> Image:
 
 
 def _half(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
-    """A part of one digit, 35 to 60 % of its height or width."""
+    """A part of one digit, 35 to 55 % of its height or width."""
     while True:
         i = int(rng.integers(len(crops)))
         sides = _CUTS.get(int(labels[i]))
@@ -45,7 +45,7 @@ def _half(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
             break
     ink = cv2.resize(_tight(crops[i]), None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     h, w = ink.shape
-    share = float(rng.uniform(0.35, 0.6))
+    share = float(rng.uniform(0.35, 0.55))
     side = sides[int(rng.integers(len(sides)))]
     rows, columns = max(2, round(h * share)), max(2, round(w * share))
     parts = {

@@ -38,7 +38,8 @@ _ACCEPT = 0.6
 class Recipe:
     """How long and how hard a network trains. Counts are crops; `pages` are drawn; `changed`: crops
     are changed at random each time they are seen; `reject`: "not a digit" has crops of its own;
-    `width` multiplies the cnn's filters."""
+    `width` multiplies the cnn's filters; `judged`: epochs of the network that first says which made
+    crops are not believable, 0 for none."""
 
     epochs: int
     rate: float
@@ -50,6 +51,7 @@ class Recipe:
     changed: bool = True
     reject: bool = True
     width: float = 1.0
+    judged: int = 0
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -57,8 +59,8 @@ RECIPES: Mapping[str, Recipe] = {
         epochs=20, rate=2e-3, not_digits=25_000, drawn=5_000, smoothing=0.0, decay=1e-4
     ),
     "cnn": Recipe(
-        epochs=10, rate=3e-3, not_digits=16_000, drawn=12_000, smoothing=0.02, decay=5e-3,
-        pages=3_000,
+        epochs=18, rate=3e-3, not_digits=16_000, drawn=16_000, smoothing=0.02, decay=5e-3,
+        pages=3_000, judged=2,
     ),
 }  # fmt: skip
 _GENTLE = Strength(
@@ -347,6 +349,8 @@ def train(
         sets, tests = _few(sets, _QUICK), _few(tests, _QUICK)
     train_sets, held_sets = data.split(sets, HOLD_OUT, seed)
     pool, held = _pools(train_sets, held_sets, recipe, seed, progress)
+    if recipe.judged:
+        pool, held = _judged(name, pool, held, recipe, seed, progress)
     network, curve = _fit(name, pool, held, recipe, seed, progress)
     progress(Progress("writing", 0, 1))
     temperature = _calibrate(network, held, seed)
@@ -378,11 +382,30 @@ def _pools(
     return pool, held
 
 
+def _judged(
+    name: str, pool: data.Pool, held: data.Pool, recipe: Recipe, seed: int,
+    progress: Callable[[Progress], None],
+) -> tuple[data.Pool, data.Pool]:  # fmt: skip
+    """Both pools without the made crops that a shortly trained network does not believe."""
+
+    def judging(p: Progress) -> None:
+        progress(replace(p, stage="judging"))
+
+    judge, _ = _fit(name, pool, held, replace(recipe, epochs=recipe.judged), seed, judging)
+    believed, kept = (data.believable(p, _softmax(_logits(judge, p.crops))) for p in (pool, held))
+    return believed, kept
+
+
+def _softmax(logits: Floats) -> Floats:
+    z = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(z / z.sum(axis=1, keepdims=True), np.float32)
+
+
 def _recipe(r: Recipe, epochs: int | None, quick: bool, pages: int | None) -> Recipe:
     """A recipe with what the caller asks for."""
     if quick:
         few = _QUICK // 4
-        r = replace(r, epochs=1, not_digits=few, drawn=few, pages=0)
+        r = replace(r, epochs=1, not_digits=few, drawn=few, pages=0, judged=0)
     return replace(r, epochs=epochs or r.epochs, pages=r.pages if pages is None else pages)
 
 
