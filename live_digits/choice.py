@@ -77,7 +77,7 @@ def _plain(candidates: Sequence[Candidate], probabilities: Floats) -> npt.NDArra
     """Which candidates are next to nothing but a stroke: narrow ones, and slanted 1s. Grain, hair,
     and edges are full of them."""
     narrow = np.array([c.box.w < _NARROW * c.box.h for c in candidates], bool)
-    return narrow | (probabilities[:, :NOT_A_DIGIT].argmax(axis=1) == 1)
+    return np.asarray(narrow | (probabilities[:, :NOT_A_DIGIT].argmax(axis=1) == 1), np.bool_)
 
 
 def choose(candidates: Sequence[Candidate], probabilities: Floats) -> set[int]:

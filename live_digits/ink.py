@@ -32,8 +32,8 @@ _DESK = 0.42
 """Ground darker than this share of the paper is desk: its grain is not enlarged."""
 _TILE = 32
 """Grain and ink are measured in tiles of this side, pixels."""
-_PEAK_RANK = 4
-"""A tile's darkness is that of its pixel of this rank, of every other pixel: fewer are grain."""
+_PEAK_RANK = 2
+"""A tile's darkness is that of its pixel of this rank, of every fourth pixel: fewer are grain."""
 _NOISES = 4.5
 """Darkness is ink from this many standard deviations of the paper's grain."""
 _LEAST = 7.0
@@ -50,6 +50,8 @@ _GAIN = (0.8, 9.0)
 _POLARITY_SIDE = 320
 _DARK_GROUND = 110
 """Light ink needs a ground this dark."""
+_SPARSE, _LIGHT_GROUND = 4, 125
+"""No closer look where half of every so many pixels each way are lighter than this."""
 _STROKES = (3, 5, 9, 17, 33)
 """Windows of the search for strokes, pixels of the reduced picture, narrow first."""
 _STROKE_STEP = 20
@@ -71,6 +73,8 @@ def light_on_dark(grey: Image) -> bool:
     Top-hat and black-hat (light or dark and narrower than a window) of growing windows; a light
     sheet on a dark desk is no stroke, the pen on it is.
     """
+    if np.count_nonzero(grey[::_SPARSE, ::_SPARSE] > _LIGHT_GROUND) * 2 * _SPARSE**2 > grey.size:
+        return False
     h, w = grey.shape
     scale = min(1.0, _POLARITY_SIDE / max(h, w))
     size = max(1, round(w * scale)), max(1, round(h * scale))
@@ -162,10 +166,9 @@ def _stretch(raw: Image) -> tuple[Floats, Floats]:
     rows, columns = max(1, h // _TILE), max(1, w // _TILE)
     side_y, side_x = h // rows, w // columns
     tiles = raw[: rows * side_y, : columns * side_x].reshape(rows, side_y, columns, side_x)
-    pixels = tiles.transpose(0, 2, 1, 3)[..., ::2].reshape(rows * columns, -1)
+    pixels = tiles.transpose(0, 2, 1, 3)[..., ::2, ::2].reshape(rows * columns, -1)
     count = pixels.shape[1]
-    ranks = sorted({count // 6, count // 2, max(0, count - _PEAK_RANK)})
-    ordered = np.partition(pixels, ranks, axis=1)
+    ordered = np.sort(pixels, axis=1, kind="stable")  # counts bytes: faster than any selection
     low, middle, peak = (
         ordered[:, r].astype(np.float32).reshape(rows, columns)
         for r in (count // 6, count // 2, max(0, count - _PEAK_RANK))

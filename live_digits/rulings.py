@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.regions import Ints, Regions, regions
 from live_digits.types import Image
 
 LINE_SPAN = 0.45
@@ -76,17 +76,18 @@ def _level_lines(mask: Image, dark: Image, alone: float) -> Image | None:
     """Rulings that run about along the rows; a lone one spans at least `alone` of the picture."""
     longest = max(mask.shape)
     broad = np.ones((_LINE_WIDTH + 1, 1), np.uint8)
-    thin = cv2.subtract(mask, cv2.morphologyEx(mask, cv2.MORPH_OPEN, broad))
+    thin = np.asarray(cv2.subtract(mask, cv2.morphologyEx(mask, cv2.MORPH_OPEN, broad)), np.uint8)
     run = np.ones((1, _LINE_PIECE), np.uint8)
     loose = cv2.dilate(thin, np.ones((_LINE_SLACK, 1), np.uint8))
     loose = cv2.morphologyEx(loose, cv2.MORPH_CLOSE, np.ones((1, _CROSSING), np.uint8))
     runs = np.asarray(cv2.morphologyEx(loose, cv2.MORPH_OPEN, run), np.uint8)
-    # Most pages have no rulings, and contours of a nearly empty picture cost next to nothing.
-    contours, _ = cv2.findContours(runs, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if max((cv2.boundingRect(c)[2] for c in contours), default=0) < _LONG_PIECE * longest:
+    if cv2.countNonZero(runs) < _LONG_PIECE * longest:
         return None
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
-    pieces = _line_pieces(labels, stats, runs, thin)
+    found = regions(runs)
+    boxes = found.boxes()
+    if boxes[:, 2].max() < _LONG_PIECE * longest:
+        return None
+    pieces = _line_pieces(found, boxes, thin)
     if not len(pieces.label):
         return None
     group = _on_one_line(pieces, _LINE_GAP * longest)
@@ -94,16 +95,17 @@ def _level_lines(mask: Image, dark: Image, alone: float) -> Image | None:
     if not long.any():
         return None
     # How dark each piece's line is; a pixel far darker than that is no part of it.
-    where = np.flatnonzero(cv2.bitwise_and(thin, runs) > 0)
-    owner = labels.ravel()[where]
-    total = np.bincount(owner, dark.ravel()[where], len(stats))[pieces.label]
-    count = np.bincount(owner, minlength=len(stats))[pieces.label]
+    inked = thin.ravel()[found.at] > 0
+    where, owner = found.at[inked], found.owner[inked]
+    depth = dark.ravel()[where]
+    total = np.bincount(owner, depth, found.count)[pieces.label]
+    count = np.bincount(owner, minlength=found.count)[pieces.label]
     usual = np.bincount(group, total) / np.maximum(np.bincount(group, count), 1)
     usual = np.minimum(usual, np.median(usual[np.unique(group[long])]))
-    limit = np.zeros(len(stats))
+    limit = np.zeros(found.count)
     limit[pieces.label[long]] = (_PEN * usual[group])[long]
     lines = np.zeros(mask.size, np.uint8)
-    lines[where[dark.ravel()[where] < limit[owner]]] = 255
+    lines[where[depth < limit[owner]]] = 255
     return lines.reshape(mask.shape)
 
 
@@ -137,31 +139,30 @@ class _Pieces:
     lean: npt.NDArray[np.float64]
 
 
-def _line_pieces(
-    labels: npt.NDArray[Any], stats: npt.NDArray[Any], runs: Image, thin: Any
-) -> _Pieces:
-    """The components that are straight, nearly level and inked nearly all along, at most
+def _line_pieces(found: Regions, boxes: Ints, thin: Image) -> _Pieces:
+    """The regions that are straight, nearly level and inked nearly all along, at most
     `MOST_PIECES`, longest first."""
-    wide = stats[:, cv2.CC_STAT_WIDTH].astype(np.float64)
-    ys, xs = np.nonzero(runs > 0)
-    owner = labels[ys, xs]
-    n = np.maximum(np.bincount(owner, minlength=len(stats)), 1)
-    mx, my = (np.bincount(owner, v, len(stats)) / n for v in (xs, ys))
+    columns = found.labels.shape[1]
+    wide = boxes[:, 2].astype(np.float64)
+    long = wide >= _LINE_PIECE
+    kept = long[found.owner]
+    at, owner, count = found.at[kept], found.owner[kept], found.count
+    ys, xs = np.divmod(at, columns)
+    n = np.maximum(np.bincount(owner, minlength=count), 1).astype(np.float64)
+    mx, my = (np.bincount(owner, v, count) / n for v in (xs, ys))
     dx, dy = xs - mx[owner], ys - my[owner]
-    spread = np.maximum(np.bincount(owner, dx * dx, len(stats)), 1e-9)
-    lean = np.bincount(owner, dx * dy, len(stats)) / spread
-    off = np.sqrt(np.bincount(owner, (dy - lean[owner] * dx) ** 2, len(stats)) / n)
-    good = (np.abs(lean) <= _STEEPEST) & (off <= _LINE_SLACK + _SAG * wide)
-    good[0] = False
-    inked = np.zeros((len(stats), labels.shape[1]), bool)
-    there = thin[ys, xs] > 0
-    inked[owner[there], xs[there]] = True
-    good &= inked.sum(axis=1) >= _INKED * wide
+    spread = np.maximum(np.bincount(owner, dx * dx, count), 1e-9)
+    lean = np.bincount(owner, dx * dy, count) / spread
+    off = np.sqrt(np.bincount(owner, (dy - lean[owner] * dx) ** 2, count) / n)
+    good = long & (np.abs(lean) <= _STEEPEST) & (off <= _LINE_SLACK + _SAG * wide)
+    there = (thin.ravel()[at] > 0) & good[owner]
+    filled = np.unique(owner[there].astype(np.int64) * columns + xs[there]) // columns
+    good &= np.bincount(filled, minlength=count) >= _INKED * wide
     chosen = np.flatnonzero(good)
     chosen = chosen[np.argsort(-wide[chosen], kind="stable")][:MOST_PIECES]
-    left = stats[chosen, cv2.CC_STAT_LEFT].astype(np.float64)
-    at = my[chosen] - lean[chosen] * mx[chosen]
-    return _Pieces(chosen, left, left + wide[chosen], at, lean[chosen])
+    left = boxes[chosen, 0].astype(np.float64)
+    start = my[chosen] - lean[chosen] * mx[chosen]
+    return _Pieces(chosen, left, left + wide[chosen], start, lean[chosen])
 
 
 def _on_one_line(p: _Pieces, most_gap: float) -> npt.NDArray[np.int64]:
