@@ -27,6 +27,7 @@ Labels = npt.NDArray[np.int32]
 
 WORKING_SIDE = 1024
 """Longest side of the working picture of `paper`, pixels; smaller frames stay as they are."""
+_HALVED = 0.9
 _POLYGON = 3.0
 """Precision of approxPolyDP, pixels."""
 _WEAK, _STRONG = 60, 92
@@ -131,22 +132,23 @@ def _classic_crop(vision: Vision, index: int) -> Image:
 
 
 def working(image: Image) -> tuple[Image, float]:
-    """The grey picture at the working resolution, and working pixels per frame pixel.
+    """The grey picture at about the working resolution, and working pixels per frame pixel.
 
-    Grey first, then halved while that is enough or more, then the rest: a third of the pixels and
-    the two reductions that OpenCV has in vector code, five to ten times cheaper than an area
-    resize of the colours.
+    Grey first, then halved while at least nine tenths of the working resolution remain, then the
+    rest: a third of the pixels, and the two reductions that OpenCV has in vector code, five to ten
+    times cheaper than an area resize of the colours.
     """
-    h, w = image.shape[:2]
-    scale = min(1.0, WORKING_SIDE / max(h, w))
     grey = grey_of(image)
+    wide = grey.shape[1]
+    while max(grey.shape) >= 2 * _HALVED * WORKING_SIDE and min(grey.shape) > 1:
+        size = grey.shape[1] // 2, grey.shape[0] // 2
+        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+    h, w = grey.shape
+    scale = WORKING_SIDE / max(h, w)
     if scale < 1:
         size = max(1, round(w * scale)), max(1, round(h * scale))
-        while grey.shape[1] >= 2 * size[0] and grey.shape[0] >= 2 * size[1]:
-            half = max(size[0], grey.shape[1] // 2), max(size[1], grey.shape[0] // 2)
-            grey = np.asarray(cv2.resize(grey, half, interpolation=cv2.INTER_AREA), np.uint8)
         grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_LINEAR), np.uint8)
-    return grey, scale
+    return grey, grey.shape[1] / wide
 
 
 def _find_paper(image: Image, settings: PipelineSettings) -> Vision:
