@@ -32,6 +32,7 @@ from live_digits.config import (
 from live_digits.errors import LiveDigitsError, RecordingError
 from live_digits.hands import HandsWorker, covered, hidden
 from live_digits.inference import InferenceWorker
+from live_digits.looker import Looker
 from live_digits.overlay import contact_sheet, decorate, draw, stage_view
 from live_digits.pipeline import crops
 from live_digits.reader import Follower, Seen
@@ -54,6 +55,11 @@ _WAIT = 0.02
 """Seconds that the loop waits for a frame before it looks at the window again."""
 _REFRESH = 0.1
 """Seconds between pictures while nothing changes but the clock."""
+_SPARE = 0.9
+"""The share of a frame's time that the loop may use up."""
+_UNHURRIED = 0.05
+"""Seconds that a frame waits for its vision where the source's rate is not known."""
+_SHRINK = cv2.INTER_LINEAR
 _MESSAGE = 4.0
 """Seconds that a message stays."""
 
@@ -61,6 +67,7 @@ _MESSAGE = 4.0
 class Display(Protocol):
     """What shows the picture and hears the keys: `window.Window`, or a fake in tests."""
 
+    def fit(self, width: int, height: int) -> tuple[int, int]: ...
     def show(self, picture: Image) -> None: ...
     def poll(self, wait_ms: int = 1) -> tuple[Command, ...]: ...
     def parameters(self) -> PipelineSettings: ...
@@ -72,13 +79,16 @@ class Display(Protocol):
 @dataclass(frozen=True, slots=True)
 class Options:
     """How one run goes, besides the settings. `duration`: seconds from the first frame on.
-    `config`: the file that w writes to. `each` is called with every frame's reading."""
+    `config`: the file that w writes to. `each` is called with every frame's reading. `live`: the
+    source keeps its own time, so a frame that vision has no time for is shown with the boxes of the
+    one before; else every frame waits for its own."""
 
     record: bool = False
     duration: float | None = None
     auto: bool = False
     config: Path | None = None
     each: Callable[[Reading], None] | None = None
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +119,13 @@ class App:
         self._options = options or Options()
         self._source, self._load, self._display = source, load, display
         self._worker = InferenceWorker(load)
+        self._looker = Looker(reuse=self._options.live)
         self._hands = hands
         self._follower = Follower(settings)
         self._pipeline = settings.pipeline
         self._stop = threading.Event()
         self._seen: Seen | None = None
+        self._frame: Frame | None = None
         self._covered: Callable[[Box], bool] | None = None
         self._reading: Reading | None = None
         self._picture: Image | None = None
@@ -140,6 +152,7 @@ class App:
         whatever fails later is in the outcome."""
         try:
             self._worker.start()
+            self._looker.start()
             self._source.start()
             if self._hands:
                 self._hands.start()
@@ -178,19 +191,40 @@ class App:
     # --- seeing and reading ---
 
     def _look(self, frame: Frame) -> None:
-        """A new frame through vision, tracks and what is known; asks for what is not."""
+        """A new frame: what vision has found, in it or in one before; tracks, and what is known;
+        asks for what is not."""
+        self._frame = frame
         self._covered = self._hidden(frame)
-        start = time.perf_counter()
-        self._seen = self._follower.see(frame, self._pipeline, self._covered)
-        self._figures.vision.add(time.perf_counter() - start)
-        self._follower.learn(self._worker.results())
-        self._ask()
-        self._understand()
+        self._looker.submit(frame, self._pipeline)
+        self._see(frame)
+        self._understand(frame)
         if self._options.each and self._reading:
             self._options.each(self._reading)
         if self._auto_due and self._figures.count >= 2:
             self._auto_due = False
             self._search()
+
+    def _see(self, frame: Frame) -> None:
+        """Takes what vision has found, and waits for this frame's as long as the picture's rate
+        allows."""
+        until = time.monotonic() + self._patience() if self._options.live else None
+        while True:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            look = self._looker.take(left)
+            if look is None:
+                return
+            self._figures.looked(look.seconds, look.reused)
+            self._seen = self._follower.follow(look.frame, look.vision, self._covered)
+            self._follower.learn(self._worker.results())
+            self._ask()
+            if look.frame is frame:
+                return
+
+    def _patience(self) -> float:
+        """Seconds that a frame may wait for its vision: what showing it leaves of its time."""
+        info = self._source.info
+        fps = info.measured.fps or info.reported.fps or info.requested.fps
+        return max(0.0, _SPARE / fps - self._figures.showing()) if fps else _UNHURRIED
 
     def _hidden(self, frame: Frame) -> Callable[[Box], bool] | None:
         """Tells which boxes lie under a hand, by the newest look at the hands; offers the next."""
@@ -205,11 +239,12 @@ class App:
         """The frame at hand once more: under new sliders, or with answers that have come since."""
         if self._seen is None:
             return
-        if self._stale:
-            self._seen = self._follower.see(self._seen.frame, self._pipeline, self._covered)
+        if self._stale or self._seen.frame is not self._frame:
+            frame = self._frame or self._seen.frame
+            self._seen = self._follower.see(frame, self._pipeline, self._covered)
         self._follower.learn(self._worker.results())
         self._ask()
-        self._understand()
+        self._understand(self._seen.frame)
 
     def _ask(self, every: bool = False) -> None:
         """Hands the worker what needs a reading, when it is free; `every`: all boxes at once."""
@@ -219,12 +254,18 @@ class App:
         if tracks:
             self._worker.submit(tracks, images)
 
-    def _understand(self) -> None:
+    def _understand(self, frame: Frame) -> None:
+        """The frame's reading: its own, or that of the frame seen last, moved along."""
         if self._seen is None:
+            height, width = frame.image.shape[:2]
+            self._reading = Reading(frame.source, frame.seq, frame.time, width, height)
             return
-        self._reading = self._follower.reading(self._seen)
-        self._figures.read(self._reading)
-        self._lines = self._reading.lines or self._lines
+        reading = self._follower.reading(self._seen)
+        self._figures.read(reading)
+        self._lines = reading.lines or self._lines
+        self._reading = (
+            reading if self._seen.frame is frame else self._follower.ahead(reading, frame)
+        )
         self._stale = False
 
     # --- showing ---
@@ -232,28 +273,54 @@ class App:
     def _present(self, when: float | None, arrived: float | None) -> None:
         """Draws, shows and records the frame at hand. `when`: its time in the recording; `arrived`:
         when it was captured, None for a frame shown again."""
-        if self._seen is None or self._reading is None:
+        frame, reading, display = self._frame, self._reading, self._display
+        if frame is None or reading is None:
             return
         recorder = self._recorder
-        if self._display is None and recorder is None:
+        if display is None and recorder is None:
             self._figures.shown(time.monotonic(), arrived)
             return
+        start = time.monotonic()
         status = self._status()
-        image = self._seen.frame.image
-        result = draw(image, self._reading, status, self.settings.window.confidence)
-        self._picture = stage_view(self._seen.vision.stages, VIEWS[self._view], result)
-        if self._view and self._display:
-            decorate(self._picture, status)
-        if self._display:
-            self._display.show(self._picture)
-        self._figures.shown(time.monotonic(), arrived)
+        result: Image | None = None
+        if display:
+            picture = self._shown(frame.image, reading, status, display)
+            display.show(picture)
+            self._picture = picture
+            result = picture if picture.shape == frame.image.shape and not self._view else None
+        now = time.monotonic()
+        self._figures.shown(now, arrived)
         if recorder and when is not None:
-            recorder.write(result, self._reading, when)
+            if result is None:
+                result = draw(frame.image, reading, status, self.settings.window.confidence)
+            recorder.write(result, reading, when)
             if recorder.error:
                 self._end_recording()
+        self._figures.presented(time.monotonic() - start)
+
+    def _shown(self, image: Image, reading: Reading, status: Status, display: Display) -> Image:
+        """The picture for the window, drawn at the size at which it is shown."""
+        height, width = image.shape[:2]
+        size = display.fit(width, height)
+        if size != (width, height):
+            image = np.asarray(cv2.resize(image, size, interpolation=_SHRINK), np.uint8)
+        return self._drawn(image, reading.scaled(size[0] / width), status)
+
+    def _drawn(self, image: Image, reading: Reading, status: Status) -> Image:
+        """The annotated picture, or the stage that is being watched."""
+        result = draw(image, reading, status, self._with_confidence)
+        if not self._view or self._seen is None:
+            return result
+        picture = stage_view(self._seen.vision.stages, VIEWS[self._view], result)
+        decorate(picture, status)
+        return picture
+
+    @property
+    def _with_confidence(self) -> bool:
+        return self.settings.window.confidence
 
     def _status(self) -> Status:
-        frame = self._seen.frame if self._seen else None
+        frame = self._frame
         height, width = frame.image.shape[:2] if frame else (0, 0)
         recorder, now = self._recorder, time.monotonic()
         figures = self._figures.current(now, self._worker.stats)
@@ -276,8 +343,10 @@ class App:
 
     def _alarm(self) -> str:
         """The failure that the picture shall show."""
+        if self._looker.error:
+            return f"vision failed: {_reason(self._looker.error)}"
         if self._worker.error:
-            reason = " ".join(str(self._worker.error).split()) or type(self._worker.error).__name__
+            reason = _reason(self._worker.error)
             ends = "; the picture goes on without readings" if self._worker.failed else ""
             return f"reading failed: {reason}{ends}"
         if self._hands and self._hands.failed:
@@ -346,17 +415,16 @@ class App:
         self._say("predicting")
 
     def _do_extract(self) -> None:
-        if self._seen is None or self._reading is None:
+        if self._seen is None:
             return
+        reading = self._follower.reading(self._seen)
         candidate_of = {t.id: t.candidate for t in self._seen.tracks}
         labels = {
             candidate_of[d.track]: f"{d.digit}  {d.confidence:.0%}"
-            for d in self._reading.digits
+            for d in reading.digits
             if d.track in candidate_of
         }
-        unread = dict.fromkeys(self._reading.pending, "...") | dict.fromkeys(
-            self._reading.rejected, "-"
-        )
+        unread = dict.fromkeys(reading.pending, "...") | dict.fromkeys(reading.rejected, "-")
         for i, c in enumerate(self._seen.vision.candidates):
             if c.primary and i not in labels and c.box in unread:
                 labels[i] = unread[c.box]
@@ -366,8 +434,13 @@ class App:
         self._save(sheet, "crops")
 
     def _do_save(self) -> None:
-        if self._picture is not None:
-            self._save(self._picture, "picture")
+        frame, reading = self._frame, self._reading
+        if frame is None or reading is None:
+            return
+        picture = self._picture
+        if picture is None or picture.shape != frame.image.shape:  # was shown smaller
+            picture = self._drawn(frame.image, reading, self._status())
+        self._save(picture, "picture")
 
     def _save(self, picture: Image, what: str) -> None:
         """Writes a PNG beside the recordings; a name is never used twice."""
@@ -428,7 +501,7 @@ class App:
     # --- recording, the end ---
 
     def _start_recording(self) -> None:
-        if self._seen is None:
+        if self._frame is None:
             return
         try:
             self._recorder = self._new_recorder()
@@ -437,9 +510,9 @@ class App:
 
     def _new_recorder(self) -> Recorder:
         """A recording of frames like the one at hand. Raises RecordingError."""
-        assert self._seen is not None
+        assert self._frame is not None
         info = self._source.info
-        height, width = self._seen.frame.image.shape[:2]
+        height, width = self._frame.image.shape[:2]
         fps = info.reported.fps or info.requested.fps or info.measured.fps
         settings = replace(self.settings, pipeline=self._pipeline)
         session = {
@@ -468,6 +541,7 @@ class App:
             if self._searcher:
                 self._searcher.close()
             self._source.close()
+            self._looker.close()
             self._worker.close()
             if self._hands:
                 self._hands.close()
@@ -478,6 +552,8 @@ class App:
         errors = list(self._errors)
         if self._source.error:
             errors.append(self._source.error)
+        if self._looker.error:
+            errors.append(LiveDigitsError(f"vision failed: {_reason(self._looker.error)}"))
         if self._worker.failed and self._worker.error:
             error = self._worker.error
             errors.append(
@@ -495,6 +571,10 @@ class App:
         }
         stats["recording"] = dict(self._recordings[-1].as_json()) if self._recordings else None
         return Outcome(self._lines, stats, tuple(self._recordings), tuple(errors))
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _short(name: str) -> str:

@@ -192,7 +192,9 @@ def run(
     if opened.note:
         say(opened.note)
     each = _print_json if json_ else None
-    options = Options(record, duration, auto, config, each)
+    kind = opened.info.kind
+    paced = kind in ("camera", "stream") or (kind in ("video", "demo") and not every_frame)
+    options = Options(record, duration, auto, config, each, live=paced)
     live = App(settings, opened, load_model, display, options, _hands(settings))
     with _signals(live.stop):
         outcome = live.run()

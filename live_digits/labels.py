@@ -68,10 +68,13 @@ class Labels:
 
     def __init__(self, settings: ReadingSettings) -> None:
         self.settings = settings
+        self.version = 0
+        """Grows with everything that may change what `resolve` says of the same boxes."""
         self._votes: dict[int, _Votes] = {}
 
     def add(self, track: int, probabilities: Floats) -> None:
         """One answer, float32 11."""
+        self.version += 1
         votes = self._votes.get(track)
         if votes is None:
             self._votes[track] = _Votes(np.asarray(probabilities, np.float32).copy())
@@ -97,14 +100,18 @@ class Labels:
         votes = self._votes.get(track)
         if votes:
             votes.count = 1
+            self.version += 1
 
     def keep(self, tracks: Iterable[int]) -> None:
         """Forgets all other tracks."""
         alive = set(tracks)
-        self._votes = {i: v for i, v in self._votes.items() if i in alive}
+        kept = {i: v for i, v in self._votes.items() if i in alive}
+        self.version += len(kept) != len(self._votes)
+        self._votes = kept
 
     def reset(self) -> None:
         """Forgets everything."""
+        self.version += 1
         self._votes.clear()
 
     def resolve(self, candidates: Sequence[Candidate], tracks: Sequence[Track]) -> Resolution:

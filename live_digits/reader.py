@@ -65,6 +65,7 @@ class Follower:
         self._labels = Labels(settings.reading)
         self._read: dict[int, _Read] = {}
         self._held: dict[int, Digit] = {}
+        self._known: tuple[tuple[object, ...], Vision, Reading] | None = None
 
     def see(
         self,
@@ -74,7 +75,12 @@ class Follower:
     ) -> Seen:
         """Vision and tracking of a new frame; times grow from call to call. `hidden` tells which
         boxes lie under a hand: they are not read."""
-        vision = find(frame.image, pipeline)
+        return self.follow(frame, find(frame.image, pipeline), hidden)
+
+    def follow(
+        self, frame: Frame, vision: Vision, hidden: Callable[[Box], bool] | None = None
+    ) -> Seen:
+        """The tracking of a new frame whose vision is at hand."""
         if hidden is not None:
             vision = _without(vision, hidden)
         tracks = self._tracker.update(vision.candidates, frame.time)
@@ -129,11 +135,17 @@ class Follower:
     def reading(self, seen: Seen) -> Reading:
         """What this frame says by all that is known. A digit that the frame lost is held where it
         should be until its track expires: nothing flickers."""
+        missing = self._tracker.missing(seen.frame.time)
+        state = self._labels.version, self._labels.settings, tuple(t.id for t in seen.tracks)
+        known = self._known
+        if known and not missing and known[0] == state and known[1] is seen.vision:
+            frame = seen.frame
+            return replace(known[2], source=frame.source, frame=frame.seq, time=frame.time)
         resolution = self._labels.resolve(seen.vision.candidates, seen.tracks)
         digits = list(resolution.digits)
         here = {t.id for t in seen.tracks}
         height, width = seen.frame.image.shape[:2]
-        for track in self._tracker.missing(seen.frame.time):
+        for track in missing:
             held = self._held.get(track.id)
             if held is None or track.id in here or any(d.box.iou(track.box) > 0 for d in digits):
                 continue
@@ -143,10 +155,29 @@ class Follower:
         self._held = {d.track: d for d in digits}
         ordered, lines = reading_order(digits)
         frame = seen.frame
-        return Reading(
+        reading = Reading(
             frame.source, frame.seq, frame.time, width, height,
             ordered, lines, resolution.pending, resolution.rejected,
         )  # fmt: skip
+        self._known = None if missing else (state, seen.vision, reading)
+        return reading
+
+    def ahead(self, reading: Reading, frame: Frame) -> Reading:
+        """An earlier frame's reading for `frame`: the boxes where the page should have taken them
+        since. The page moves as one."""
+        shift = self._tracker.drift * (frame.time - reading.time)
+        height, width = frame.image.shape[:2]
+        x, y = (round(float(v)) for v in shift)
+        if (x, y) == (0, 0) or (width, height) != (reading.width, reading.height):
+            return replace(reading, frame=frame.seq, time=frame.time)
+        return replace(
+            reading,
+            frame=frame.seq,
+            time=frame.time,
+            digits=tuple(replace(d, box=d.box.moved(x, y)) for d in reading.digits),
+            pending=tuple(b.moved(x, y) for b in reading.pending),
+            rejected=tuple(b.moved(x, y) for b in reading.rejected),
+        )
 
     def waiting(self, seen: Seen) -> bool:
         """True while a track of this frame has no answer yet."""
@@ -162,6 +193,7 @@ class Follower:
         self._labels.reset()
         self._read.clear()
         self._held.clear()
+        self._known = None
 
 
 def _without(vision: Vision, hidden: Callable[[Box], bool]) -> Vision:

@@ -112,6 +112,9 @@ class Figures:
         self._start = process_start()
         self.vision = Durations()
         self.latency = Durations()
+        self.looks = self.reused = 0
+        """Frames that vision looked at, and those that it found to show nothing new."""
+        self._showing = Durations()
         self.count = 0
         """Frames shown, repeats left out."""
         self.shown_at = 0.0
@@ -137,6 +140,20 @@ class Figures:
         self._times.append(now)
         while now - self._times[0] > _RATE_SPAN:
             self._times.popleft()
+
+    def looked(self, seconds: float, reused: bool) -> None:
+        """Vision has looked at a frame, or found that it shows nothing new."""
+        self.vision.add(seconds)
+        self.looks += not reused
+        self.reused += reused
+
+    def presented(self, seconds: float) -> None:
+        """Drawing, showing and handing to the recorder took so long."""
+        self._showing.add(seconds)
+
+    def showing(self) -> float:
+        """Seconds that a picture takes from its reading to the next frame, lately."""
+        return self._showing.recent(_NEWEST)
 
     def read(self, reading: Reading) -> None:
         """What a frame's reading adds to the count of labels."""
@@ -172,6 +189,8 @@ class Figures:
             "fps": round((self.count - 1) / seconds, 2) if seconds > 0 else 0.0,
             "latency_ms": self.latency.percentiles(),
             "vision_ms": self.vision.percentiles(),
+            "looks": self.looks,
+            "looks_saved": self.reused,
             "inference_ms": percentiles(inference.times),
             "batches": inference.batches,
             "crops": inference.crops,

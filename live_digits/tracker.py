@@ -82,10 +82,15 @@ class Tracker:
         """Tracks that the latest frame did not show but that may return, where they should be by
         now. Their `candidate` is −1."""
         return tuple(
-            Track(k.id, _shifted(k.box, k.shift * (time - k.seen)), -1, k.age)
+            Track(k.id, k.box.moved(*_whole(k.shift * (time - k.seen))), -1, k.age)
             for k in self._known
             if k.seen < time
         )
+
+    @property
+    def drift(self) -> _Array:
+        """The page's own velocity at the latest frame, pixels a second, across and down."""
+        return self._drift
 
     def alive(self) -> frozenset[int]:
         """Ids that may still return, this frame's included."""
@@ -147,5 +152,5 @@ class Tracker:
         k.age += 1
 
 
-def _shifted(box: Box, by: _Array) -> Box:
-    return Box(box.x + round(float(by[0])), box.y + round(float(by[1])), box.w, box.h)
+def _whole(by: _Array) -> tuple[int, int]:
+    return round(float(by[0])), round(float(by[1]))

@@ -6,7 +6,7 @@ A frame's way: Frame → Vision (candidates, crops) → tracks → probabilities
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -81,6 +81,15 @@ class Box:
         """The part inside a picture of width × height; of no area where it lies outside."""
         x, y = min(max(self.x, 0), width), min(max(self.y, 0), height)
         return Box(x, y, max(0, min(self.right, width) - x), max(0, min(self.bottom, height) - y))
+
+    def moved(self, x: int, y: int) -> Box:
+        return Box(self.x + x, self.y + y, self.w, self.h)
+
+    def scaled(self, by: float) -> Box:
+        """The box in a picture `by` times as large; at least a pixel each way."""
+        x, y = round(self.x * by), round(self.y * by)
+        right, bottom = round(self.right * by), round(self.bottom * by)
+        return Box(x, y, max(1, right - x), max(1, bottom - y))
 
     def as_list(self) -> list[int]:
         return [self.x, self.y, self.w, self.h]
@@ -173,6 +182,17 @@ class Reading:
     lines: tuple[str, ...] = ()
     pending: tuple[Box, ...] = ()
     rejected: tuple[Box, ...] = ()
+
+    def scaled(self, by: float) -> Reading:
+        """The reading in the pixels of a picture `by` times as large, for drawing."""
+        if by == 1:
+            return self
+        return replace(
+            self,
+            digits=tuple(replace(d, box=d.box.scaled(by)) for d in self.digits),
+            pending=tuple(b.scaled(by) for b in self.pending),
+            rejected=tuple(b.scaled(by) for b in self.rejected),
+        )
 
     def as_json(self) -> dict[str, Any]:
         return {

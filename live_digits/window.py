@@ -185,14 +185,21 @@ class Window:
         self._screen = screen_size()
         self._closed = False
 
+    def fit(self, width: int, height: int) -> tuple[int, int]:
+        """The size at which a picture of width × height is shown: drawn at that size its lines are
+        crisp, and no pixel is drawn, converted and scaled that nobody sees."""
+        scale = self._scale(width, height)
+        if scale < 1:
+            return max(1, round(width * scale)), max(1, round(height * scale))
+        return width, height
+
     def show(self, picture: Image) -> None:
         """Shows uint8 BGR H×W×3, scaled down to fit the screen (INTER_AREA) where it is larger."""
         h, w = picture.shape[:2]
         if not self._opened:
             self._open(w, h)
-        scale = self._scale(w, h)
-        if scale < 1:
-            size = max(1, round(w * scale)), max(1, round(h * scale))
+        size = self.fit(w, h)
+        if size != (w, h):
             picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
         if (w, h) != self._size:
             self._size = (w, h)

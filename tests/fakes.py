@@ -185,10 +185,12 @@ class FakeDisplay:
         settings: PipelineSettings | None = None,
         sliders: Mapping[int, PipelineSettings] | None = None,
         keep: int | None = None,
+        fit: Callable[[int, int], tuple[int, int]] | None = None,
     ) -> None:
         """`script`: the keys pressed once frame number n is on the screen. `settings`: how the
         sliders stand at first; `sliders`: how they stand from frame number n on. `keep`: how many
-        of the newest pictures are kept, all by default."""
+        of the newest pictures are kept, all by default. `fit`: the size at which a picture of some
+        width and height is shown, its own by default."""
         self.pictures: deque[Image] = deque(maxlen=keep)
         self.sheets: list[Image] = []
         self.shown = 0
@@ -198,6 +200,10 @@ class FakeDisplay:
         self._keys = dict(script or {})
         self._moves = dict(sliders or {})
         self._settings = settings or PipelineSettings()
+        self._fit = fit
+
+    def fit(self, width: int, height: int) -> tuple[int, int]:
+        return (width, height) if self._fit is None else self._fit(width, height)
 
     def show(self, picture: Image) -> None:
         self.threads.add(threading.get_ident())

@@ -1,0 +1,154 @@
+"""Vision on its own thread: newest frame wins, a page at rest is looked at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import pytest
+from fakes import PATIENCE, wait_until
+
+from live_digits.config import PipelineSettings
+from live_digits.demo import DemoScene
+from live_digits.looker import Looker, changed, thumbnail
+from live_digits.pipeline import Vision, find
+from live_digits.types import Frame, Image
+
+PAPER = PipelineSettings()
+
+
+class Counting:
+    """Vision that counts, and waits at its gate."""
+
+    def __init__(self) -> None:
+        self.seen: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.fails = 0
+
+    def __call__(self, image: Image, settings: PipelineSettings) -> Vision:
+        assert self.gate.wait(PATIENCE)
+        self.seen.append(int(image[0, 0, 0]))
+        if self.fails:
+            self.fails -= 1
+            raise ValueError("cannot see")
+        return find(image, settings)
+
+
+@pytest.fixture
+def eye() -> Counting:
+    return Counting()
+
+
+@pytest.fixture
+def looker(eye: Counting) -> Iterator[Looker]:
+    made = Looker(look=eye)
+    made.start()
+    yield made
+    eye.gate.set()
+    assert made.close(PATIENCE)
+
+
+def frame(number: int, image: Image | None = None) -> Frame:
+    """Without an image, a picture of its own for each number."""
+    if image is None:
+        image = np.full((40, 60, 3), 200, np.uint8)
+        image[:, : 5 + number % 50] = 60
+        image[0, 0, 0] = number
+    return Frame(image, number, number / 30, "test", 0.0)
+
+
+def take(looker: Looker) -> int:
+    look = looker.take(PATIENCE)
+    assert look is not None
+    return look.frame.seq
+
+
+def test_the_newest_frame_replaces_one_that_waits(looker: Looker, eye: Counting) -> None:
+    eye.gate.clear()
+    looker.submit(frame(1), PAPER)
+    wait_until(lambda: looker._asked is None, "the first frame to be taken")
+    for number in (40, 70, 120):
+        looker.submit(frame(number), PAPER)
+    eye.gate.set()
+    wait_until(lambda: len(eye.seen) == 2, "the second look")
+    while take(looker) != 120:  # the first may or may not be replaced before it is taken
+        pass
+    assert eye.seen == [1, 120]
+
+
+def test_take_returns_at_once_where_nothing_is_asked(looker: Looker) -> None:
+    assert looker.take(PATIENCE) is None
+    assert looker.take(None) is None
+
+
+def test_a_failure_is_kept_until_a_look_works(looker: Looker, eye: Counting) -> None:
+    eye.fails = 1
+    looker.submit(frame(1), PAPER)
+    assert looker.take(PATIENCE) is None
+    assert str(looker.error) == "cannot see"
+    looker.submit(frame(90), PAPER)
+    assert take(looker) == 90
+    assert looker.error is None
+    assert looker.failures == 1
+
+
+def noisy(page: Image, seed: int, sigma: float, light: float = 1.0) -> Image:
+    grain = np.random.default_rng(seed).normal(0, sigma, page.shape)
+    return np.clip(page * light + grain, 0, 255).astype(np.uint8)
+
+
+PAGE = DemoScene(1280, 720, seed=3).render(0)
+
+
+def test_a_page_at_rest_is_looked_at_once_for_all_its_noise(
+    looker: Looker, eye: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("live_digits.looker.FRESH", 1e9)
+    for number in range(6):
+        looker.submit(frame(number, noisy(PAGE, number, 4, 1 + 0.01 * (number % 3))), PAPER)
+        look = looker.take(PATIENCE)
+        assert look is not None
+        assert look.frame.seq == number
+        assert look.reused == (number > 0)
+    assert len(eye.seen) == 1
+
+
+def test_other_sliders_look_again(looker: Looker, eye: Counting) -> None:
+    for settings in (PAPER, PipelineSettings(blur=9)):
+        looker.submit(frame(1, PAGE), settings)
+        assert take(looker) == 1
+    assert len(eye.seen) == 2
+
+
+def test_a_page_at_rest_is_looked_at_again_after_a_while(
+    looker: Looker, eye: Counting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("live_digits.looker.FRESH", 0.0)
+    for number in range(3):
+        looker.submit(frame(number, PAGE), PAPER)
+        assert take(looker) == number
+    assert len(eye.seen) == 3
+
+
+@pytest.mark.parametrize("sigma", [0.0, 2.0, 5.0])
+@pytest.mark.parametrize(("width", "height"), [(640, 480), (1280, 720), (1920, 1080), (3840, 2160)])
+def test_a_new_stroke_is_a_change_and_noise_is_none(width: int, height: int, sigma: float) -> None:
+    page = np.full((height, width, 3), 190, np.uint8)
+    written = page.copy()
+    tall = height // 18
+    x, y = width // 3, height // 2
+    cv2.line(written, (x, y), (x + tall // 3, y + tall), (90, 90, 90), max(2, height // 240))
+    before = thumbnail(noisy(page, 1, sigma))
+    assert not changed(before, thumbnail(noisy(page, 2, sigma, 1.02)))
+    assert changed(before, thumbnail(noisy(written, 2, sigma)))
+
+
+def test_a_page_that_drifts_by_a_few_pixels_has_changed() -> None:
+    assert changed(thumbnail(PAGE), thumbnail(np.roll(PAGE, 3, axis=1)))
+
+
+def test_another_size_has_changed() -> None:
+    assert changed(thumbnail(PAGE), thumbnail(PAGE[:360]))
