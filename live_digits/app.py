@@ -35,7 +35,7 @@ from live_digits.inference import InferenceWorker
 from live_digits.overlay import contact_sheet, decorate, draw, stage_view
 from live_digits.pipeline import crops
 from live_digits.reader import Follower, Seen
-from live_digits.recorder import Recorder
+from live_digits.recorder import Opening, Recorder
 from live_digits.sources import Source
 from live_digits.stats import Figures
 from live_digits.types import (
@@ -54,6 +54,8 @@ _WAIT = 0.02
 """Seconds that the loop waits for a frame before it looks at the window again."""
 _REFRESH = 0.1
 """Seconds between pictures while nothing changes but the clock."""
+_LOCKSTEP = 5.0
+"""Seconds that a frame waits for the network at most, where it waits at all."""
 _MESSAGE = 4.0
 """Seconds that a message stays."""
 
@@ -72,13 +74,15 @@ class Display(Protocol):
 @dataclass(frozen=True, slots=True)
 class Options:
     """How one run goes, besides the settings. `duration`: seconds from the first frame on.
-    `config`: the file that w writes to. `each` is called with every frame's reading."""
+    `config`: the file that w writes to. `each` is called with every frame's reading. `lockstep`:
+    each frame waits for what the network says of it, so that the same frames read the same."""
 
     record: bool = False
     duration: float | None = None
     auto: bool = False
     config: Path | None = None
     each: Callable[[Reading], None] | None = None
+    lockstep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +126,8 @@ class App:
         self._view = 0
         self._help = False
         self._recorder: Recorder | None = None
+        self._opening: Opening | None = None
+        self._ending: list[Recorder] = []
         self._recordings: list[RecordingSummary] = []
         self._searcher: Searcher | None = None
         self._auto_due, self._record_due = self._options.auto, self._options.record
@@ -156,24 +162,32 @@ class App:
         frame = self._source.read(_WAIT)
         now = time.monotonic()
         self._listen()
+        self._take_opened()
+        self._take_ended()
         if frame is not None:
             if not self._frozen or self._seen is None:
                 self._look(frame)
                 if self._record_due:
                     self._record_due = False
-                    self._recorder = self._new_recorder()
+                    self._recorder = self._recorder_maker()()
                 self._present(frame.time, frame.arrived)
-            elif self._stale or now - self._figures.shown_at >= _REFRESH:
+            elif self._due(now):
                 self._relook()
                 self._present(frame.time, None)
         elif self._source.finished and not self._frozen:
             return False
-        elif self._seen and (self._stale or now - self._figures.shown_at >= _REFRESH):
+        elif self._seen and self._due(now):
             self._relook()
             self._present(None, None)
         self._obey()
         limit, begun = self._options.duration, self._figures.begun
         return limit is None or begun is None or time.monotonic() - begun < limit
+
+    def _due(self, now: float) -> bool:
+        """Whether the picture at hand is shown again: under new sliders, or for the clock's sake.
+        In lockstep the clock changes no reading."""
+        waited = now - self._figures.shown_at >= _REFRESH
+        return self._stale or (waited and (self._frozen or not self._options.lockstep))
 
     # --- seeing and reading ---
 
@@ -185,6 +199,8 @@ class App:
         self._figures.vision.add(time.perf_counter() - start)
         self._follower.learn(self._worker.results())
         self._ask()
+        if self._options.lockstep:
+            self._await_answers()
         self._understand()
         if self._options.each and self._reading:
             self._options.each(self._reading)
@@ -219,6 +235,19 @@ class App:
         if tracks:
             self._worker.submit(tracks, images)
 
+    def _await_answers(self) -> None:
+        end = time.monotonic() + _LOCKSTEP
+        while self._worker.busy and not self._stop.wait(0.001) and time.monotonic() < end:
+            pass
+        self._follower.learn(self._worker.results())
+
+    def _await_room(self, recorder: Recorder, size: int) -> None:
+        """Lets the recorder catch up: where every frame counts, it is recorded as well."""
+        end = time.monotonic() + _LOCKSTEP
+        while not (recorder.room(size) or recorder.error or time.monotonic() > end):
+            if self._stop.wait(0.001):
+                return
+
     def _understand(self) -> None:
         if self._seen is None:
             return
@@ -248,7 +277,10 @@ class App:
             self._display.show(self._picture)
         self._figures.shown(time.monotonic(), arrived)
         if recorder and when is not None:
-            recorder.write(result, self._reading, when)
+            raw = image if self.settings.recording.raw != "off" else None
+            if self._options.lockstep:
+                self._await_room(recorder, 2 * image.nbytes)
+            recorder.write(result, self._reading, when, raw, self._rate())
             if recorder.error:
                 self._end_recording()
 
@@ -256,6 +288,7 @@ class App:
         frame = self._seen.frame if self._seen else None
         height, width = frame.image.shape[:2] if frame else (0, 0)
         recorder, now = self._recorder, time.monotonic()
+        recorded = recorder.summary() if recorder else None
         figures = self._figures.current(now, self._worker.stats)
         message = self._message if now < self._message_until else self._source.note
         return replace(
@@ -269,7 +302,8 @@ class App:
             view=VIEWS[self._view],
             frozen=self._frozen,
             help=self._help,
-            recording_s=recorder.summary().seconds if recorder else None,
+            recording_s=recorded.seconds if recorded else None,
+            recording_dropped=recorded.dropped if recorded else 0,
             message=message,
             error=self._alarm(),
         )
@@ -428,42 +462,76 @@ class App:
     # --- recording, the end ---
 
     def _start_recording(self) -> None:
+        """Begins a recording; the picture does not wait for the disk."""
         if self._seen is None:
             return
-        try:
-            self._recorder = self._new_recorder()
-        except RecordingError as e:
-            self._fail(e)
+        if self._opening:
+            self._say("the recording is still being opened: its disk takes its time")
+            return
+        self._opening = Opening(self._recorder_maker())
 
-    def _new_recorder(self) -> Recorder:
-        """A recording of frames like the one at hand. Raises RecordingError."""
+    def _recorder_maker(self) -> Callable[[], Recorder]:
+        """Begins a recording of frames like the one at hand, on any thread. The call may raise
+        RecordingError."""
         assert self._seen is not None
-        info = self._source.info
         height, width = self._seen.frame.image.shape[:2]
-        fps = info.reported.fps or info.requested.fps or info.measured.fps
         settings = replace(self.settings, pipeline=self._pipeline)
         session = {
-            "source": info.as_json(),
+            "source": self._source.info.as_json(),
             "model": self.settings.model.name,
             "settings": as_dict(settings),
         }
-        return Recorder(self.settings.recording, width, height, fps, session)
+        return partial(Recorder, self.settings.recording, width, height, self._rate(), session)
+
+    def _rate(self) -> float:
+        """Frames per second that the source says it gives, before what was asked of it."""
+        info = self._source.info
+        return info.reported.fps or info.requested.fps
 
     def _end_recording(self) -> None:
+        """Has the recording finished on its own thread: the picture does not wait for the disk."""
         recorder, self._recorder = self._recorder, None
         if recorder is None:
             return
-        summary = recorder.close()
-        self._recordings.append(summary)
+        recorder.stop()
+        self._ending.append(recorder)
         if recorder.error:
             self._fail(recorder.error)
-        else:
-            self._say(f"recorded {summary.seconds:.1f} s to {summary.path}")
+
+    def _take_opened(self) -> None:
+        """Records from now on, if the recording that was asked for has begun."""
+        opening = self._opening
+        if opening is None or not opening.finished:
+            return
+        self._opening, self._recorder = None, opening.begun
+        if opening.error:
+            self._fail(opening.error)
+
+    def _take_ended(self) -> None:
+        """Says what became of recordings that have come to their end."""
+        for recorder in [r for r in self._ending if r.finished]:
+            self._ending.remove(recorder)
+            self._ended(recorder)
+
+    def _ended(self, recorder: Recorder) -> None:
+        failed = recorder.error is not None and recorder.error in self._errors
+        summary = recorder.close()
+        self._recordings.append(summary)
+        if recorder.error is None:
+            lost = f", {summary.dropped} frames dropped" if summary.dropped else ""
+            self._say(f"recorded {summary.seconds:.1f} s{lost} to {summary.path}")
+        elif not failed:
+            self._fail(recorder.error)
 
     def _close(self) -> None:
         """Ends every thread, the recording first: nothing recorded is lost."""
         try:
+            if self._opening:
+                self._opening.join()
+                self._take_opened()
             self._end_recording()
+            while self._ending:
+                self._ended(self._ending.pop(0))
         finally:
             if self._searcher:
                 self._searcher.close()

@@ -615,12 +615,11 @@ def test_recordings_begin_and_end_with_the_key(make: Maker) -> None:
         yield from pictures(3)
         for _ in range(2):
             yield Command.RECORD
+            yield from until(lambda: run.status.recording_s is not None, "the recording")
             yield from pictures(12)
-            assert run.status.recording_s is not None
             yield Command.RECORD
-            yield from pictures(3)
+            yield from until(lambda: "recorded" in run.status.message, "the message")
             assert run.status.recording_s is None
-            assert "recorded" in run.status.message
 
     outcome = run.play(story())
     assert outcome.errors == ()
@@ -740,8 +739,7 @@ def test_a_folder_that_cannot_be_written_is_only_told_after_the_key(
     def story() -> Story:
         yield from pictures(2)
         yield Command.RECORD
-        yield from pictures(2)
-        assert "recording.folder" in run.status.error
+        yield from until(lambda: "recording.folder" in run.status.error, "the message")
         assert run.status.recording_s is None
         yield Command.SAVE
         yield from pictures(2)

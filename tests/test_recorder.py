@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 import yaml
 
+from live_digits import film as film_room
 from live_digits import recorder
 from live_digits.config import RecordingSettings
 from live_digits.errors import RecordingError
@@ -109,10 +110,10 @@ def test_frames_and_irregular_times_come_back(tmp_path: Path) -> None:
     assert summary.frames == len(found) == 100
     np.testing.assert_allclose(found, times - times[0], atol=0.002)
     span = float(times[-1] - times[0])
-    usual = float(np.median(np.diff(times[-recorder.GAPS - 1 :])))
+    usual = float(np.median(np.diff(times[-film_room.GAPS - 1 :])))
     assert duration == pytest.approx(span + usual, abs=0.002)
     assert summary.seconds == pytest.approx(duration, abs=0.002)
-    assert max(np.diff(keys)) < recorder.KEYFRAME_EVERY + 0.4 + 0.002
+    assert max(np.diff(keys)) < film_room.KEYFRAME_EVERY + 0.4 + 0.002
     assert np.abs(pictures[50].astype(int) - picture(50)).mean() < 12
 
 
@@ -209,8 +210,8 @@ def test_colours_are_tagged_as_they_are_made(tmp_path: Path) -> None:
         stream = file.streams.video[0]
         context = stream.codec_context
         assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
-        assert context.colorspace == recorder.MATRIX_601
-        assert context.color_range == recorder.RANGE_LIMITED
+        assert context.colorspace == film_room.MATRIX_601
+        assert context.color_range == film_room.RANGE_LIMITED
 
 
 def test_the_file_is_fragmented(tmp_path: Path) -> None:
