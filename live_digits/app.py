@@ -280,7 +280,7 @@ class App:
             raw = image if self.settings.recording.raw != "off" else None
             if self._options.lockstep:
                 self._await_room(recorder, 2 * image.nbytes)
-            recorder.write(result, self._reading, when, raw, self._rate())
+            recorder.write(result, self._reading, when, raw, self._source.info.reported.fps)
             if recorder.error:
                 self._end_recording()
 
@@ -474,19 +474,16 @@ class App:
         """Begins a recording of frames like the one at hand, on any thread. The call may raise
         RecordingError."""
         assert self._seen is not None
+        info = self._source.info
         height, width = self._seen.frame.image.shape[:2]
         settings = replace(self.settings, pipeline=self._pipeline)
         session = {
-            "source": self._source.info.as_json(),
+            "source": info.as_json(),
             "model": self.settings.model.name,
             "settings": as_dict(settings),
         }
-        return partial(Recorder, self.settings.recording, width, height, self._rate(), session)
-
-    def _rate(self) -> float:
-        """Frames per second that the source says it gives, before what was asked of it."""
-        info = self._source.info
-        return info.reported.fps or info.requested.fps
+        rate = info.reported.fps or info.requested.fps or info.measured.fps
+        return partial(Recorder, self.settings.recording, width, height, rate, session)
 
     def _end_recording(self) -> None:
         """Has the recording finished on its own thread: the picture does not wait for the disk."""

@@ -162,11 +162,8 @@ def reserved(folder: Path) -> Iterator[bool]:
     """Keeps other programs off a session while it is repaired; gives False where one records it or
     repairs it. Raises OSError."""
     path = folder / READINGS
-    if not path.is_file():
-        # A recording that begins right now has no readings yet.
-        yield time.time() - _changed(folder) > FRESH
-        return
-    if sys.platform == "win32":
+    # A recording that begins right now has no readings yet.
+    if sys.platform == "win32" or not path.is_file():
         ended = (load(folder / SESSION) or {}).get("ended")
         yield ended is not None or time.time() - _changed(folder) > FRESH
         return
