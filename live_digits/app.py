@@ -281,8 +281,6 @@ class App:
             if self._options.lockstep:
                 self._await_room(recorder, 2 * image.nbytes)
             recorder.write(result, self._reading, when, raw, self._source.info.reported.fps)
-            if recorder.error:
-                self._end_recording()
 
     def _status(self) -> Status:
         frame = self._seen.frame if self._seen else None
@@ -505,7 +503,9 @@ class App:
             self._fail(opening.error)
 
     def _take_ended(self) -> None:
-        """Says what became of recordings that have come to their end."""
+        """Says what became of recordings that have come to their end, by themselves or not."""
+        if self._recorder and self._recorder.error:
+            self._end_recording()
         for recorder in [r for r in self._ending if r.finished]:
             self._ending.remove(recorder)
             self._ended(recorder)

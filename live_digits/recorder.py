@@ -57,9 +57,10 @@ QUEUE = 16
 QUEUE_BYTES = 128_000_000
 """Most bytes of pictures that wait: of large ones fewer than `QUEUE`, but always one."""
 SYNC_EVERY = 0.4
-"""Seconds between the moments at which the disk is made to keep what was written."""
-CHECK_EVERY = 1.0
-"""Seconds between looks at the free space and at the folder."""
+"""Seconds between the moments at which the disk is made to keep what was written, and is looked at:
+its free space, and whether the folder is still there."""
+IDLE = 0.5
+"""Seconds between looks at a failure of the guard while no frame comes."""
 SAME_RATE = 0.05
 """Share by which a source's rate may differ before it counts as another."""
 JOIN_TIMEOUT = 20.0
@@ -252,7 +253,7 @@ class Recorder:
         """Writes frames until the stop or a failure. Raises what cv2, av and files raise."""
         while self.error is None:
             try:
-                item = self._queue.get(timeout=CHECK_EVERY)
+                item = self._queue.get(timeout=IDLE)
             except queue.Empty:
                 # An interrupt inside close may have kept the None from the queue.
                 if self._stop.is_set():
@@ -317,9 +318,8 @@ class Recorder:
 
     def _watch(self) -> None:
         """The guard's thread: what was written is kept, and the disk looked at, until the end."""
-        due = clock.monotonic()
         named = 0
-        while not self._done.wait(min(SYNC_EVERY, CHECK_EVERY)) and self.error is None:
+        while not self._done.wait(SYNC_EVERY) and self.error is None:
             try:
                 parts = tuple(self._parts)
                 for path in self._files(parts[-1]):
@@ -328,9 +328,7 @@ class Recorder:
                     named = len(parts)
                     sync_folder(self.path)
                     sync_folder(self.path.parent)
-                if clock.monotonic() >= due:
-                    due = clock.monotonic() + CHECK_EVERY
-                    self._check()
+                self._check()
             except FileNotFoundError as e:
                 # POSIX lets a process write on into a file that has no name any more.
                 self._fault(

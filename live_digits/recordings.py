@@ -111,10 +111,10 @@ def look(path: Path, *, repair: bool = True) -> Session:
     """One recording as it stands, repaired first if `repair` and need be. Raises nothing for what
     ails it: its state and `found` say so."""
     try:
+        seen = _Look(path)
         with reserved(path) as free:
             if not free:
-                return _told(path, _Look(path), "recording")
-            seen = _Look(path)
+                return _told(path, seen.so_far(), "recording")
             seen.examine()
             if seen.torn and repair:
                 seen.repair()
@@ -179,6 +179,12 @@ class _Look:
         elif not closed and self.first is not None and self.last - self.first > EXPECTED:
             empty = [v.name for v in videos[:1] if not self.films[v].seconds]
             self.lost += [f"{name} holds no film" for name in empty]
+
+    def so_far(self) -> _Look:
+        """Takes in what is there of a session that goes on. Raises OSError."""
+        if (self.path / READINGS).is_file():
+            self._count(self.path / READINGS)
+        return self
 
     def _examine_video(self, video: Path, closed: bool) -> None:
         size = video.stat().st_size
@@ -261,6 +267,9 @@ class _Look:
             before = listed.get(video.name, {})
             every.append(entry | before | {"seconds": entry["seconds"], "raw": entry["raw"]})
             start = number(every[-1]["start"]) + film.seconds
+        if every:
+            counted = sum(int(number(entry.get("frames"))) for entry in every[:-1])
+            every[-1]["frames"] = max(0, (self.frames or 0) - counted)
         first = every[0] if every else {}
         return {"started": _started(self.path)} | content | {
             "ended": ended.astimezone().isoformat(timespec="milliseconds"),

@@ -167,7 +167,8 @@ def reserved(folder: Path) -> Iterator[bool]:
         ended = (load(folder / SESSION) or {}).get("ended")
         yield ended is not None or time.time() - _changed(folder) > FRESH
         return
-    with open(path, "r+b") as file:
+    # What may only be read cannot be recorded into either.
+    with open(path, "r+b" if os.access(path, os.W_OK) else "rb") as file:
         yield lock(file)
 
 

@@ -702,7 +702,7 @@ def test_a_source_that_drops_frames_and_a_freeze_keep_the_films_true_time(make: 
 def test_a_recording_that_fails_is_told_and_the_picture_goes_on(
     make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "CHECK_EVERY", 0.05)
+    monkeypatch.setattr(recorder, "SYNC_EVERY", 0.05)
     run = make(record=True)
 
     def story() -> Story:

@@ -190,6 +190,17 @@ def test_no_recordings_is_no_failure(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "no recordings" in capsys.readouterr().err
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX permissions")
+def test_what_may_only_be_read_is_listed(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in (*copy.iterdir(), copy):
+        path.chmod(0o500 if path.is_dir() else 0o400)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may write all
+    try:
+        assert (look(copy).state, look(copy).frames) == ("whole", FRAMES)
+    finally:
+        copy.chmod(0o700)
+
+
 # --- repairs ---
 
 
@@ -260,6 +271,7 @@ def test_a_session_file_is_made_anew(copy: Path, how: str) -> None:
     (part,) = made["parts"]
     assert (part["video"], part["raw"], part["start"]) == (VIDEO, RAW, 0)
     assert (part["seconds"], part["width"], part["height"]) == (3.0, WIDTH, HEIGHT)
+    assert part["frames"] == FRAMES
     assert ("settings" in made or "source" in made) == (how == "scratch")
     if how in ("cut off", "no session"):
         assert (copy / (SESSION + TORN)).read_bytes() == before[SESSION]
@@ -322,6 +334,7 @@ def test_a_recording_that_goes_on_is_left_alone(tmp_path: Path) -> None:
         found = look(recorder.path)
         assert found.state == "recording"
         assert found.seconds > 0.5
+        assert found.frames == 40
         assert content(recorder.path)["ended"] is None
     finally:
         recorder.close()
