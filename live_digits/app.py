@@ -36,7 +36,7 @@ from live_digits.looker import Looker
 from live_digits.overlay import contact_sheet, decorate, draw, stage_view
 from live_digits.pipeline import crops
 from live_digits.reader import Follower, Seen
-from live_digits.recorder import Recorder
+from live_digits.recorder import Opening, Recorder
 from live_digits.sources import Source
 from live_digits.stats import Figures
 from live_digits.types import (
@@ -60,6 +60,8 @@ _SPARE = 0.9
 _UNHURRIED = 0.05
 """Seconds that a frame waits for its vision where the source's rate is not known."""
 _SHRINK = cv2.INTER_LINEAR
+_LOCKSTEP = 5.0
+"""Seconds that a frame waits for the network at most, where it waits at all."""
 _MESSAGE = 4.0
 """Seconds that a message stays."""
 
@@ -81,7 +83,8 @@ class Options:
     """How one run goes, besides the settings. `duration`: seconds from the first frame on.
     `config`: the file that w writes to. `each` is called with every frame's reading. `live`: the
     source keeps its own time, so a frame that vision has no time for is shown with the boxes of the
-    one before; else every frame waits for its own."""
+    one before; else every frame waits for its own. `lockstep`: each frame waits for what the
+    network says of it as well, so that the same frames read the same."""
 
     record: bool = False
     duration: float | None = None
@@ -89,6 +92,7 @@ class Options:
     config: Path | None = None
     each: Callable[[Reading], None] | None = None
     live: bool = False
+    lockstep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,8 @@ class App:
         self._view = 0
         self._help = False
         self._recorder: Recorder | None = None
+        self._opening: Opening | None = None
+        self._ending: list[Recorder] = []
         self._recordings: list[RecordingSummary] = []
         self._searcher: Searcher | None = None
         self._auto_due, self._record_due = self._options.auto, self._options.record
@@ -169,24 +175,32 @@ class App:
         frame = self._source.read(_WAIT)
         now = time.monotonic()
         self._listen()
+        self._take_opened()
+        self._take_ended()
         if frame is not None:
             if not self._frozen or self._seen is None:
                 self._look(frame)
                 if self._record_due:
                     self._record_due = False
-                    self._recorder = self._new_recorder()
+                    self._recorder = self._recorder_maker()()
                 self._present(frame.time, frame.arrived)
-            elif self._stale or now - self._figures.shown_at >= _REFRESH:
+            elif self._due(now):
                 self._relook()
                 self._present(frame.time, None)
         elif self._source.finished and not self._frozen:
             return False
-        elif self._seen and (self._stale or now - self._figures.shown_at >= _REFRESH):
+        elif self._seen and self._due(now):
             self._relook()
             self._present(None, None)
         self._obey()
         limit, begun = self._options.duration, self._figures.begun
         return limit is None or begun is None or time.monotonic() - begun < limit
+
+    def _due(self, now: float) -> bool:
+        """Whether the picture at hand is shown again: under new sliders, or for the clock's sake.
+        In lockstep the clock changes no reading."""
+        waited = now - self._figures.shown_at >= _REFRESH
+        return self._stale or (waited and (self._frozen or not self._options.lockstep))
 
     # --- seeing and reading ---
 
@@ -197,6 +211,8 @@ class App:
         self._covered = self._hidden(frame)
         self._looker.submit(frame, self._pipeline)
         self._see(frame)
+        if self._options.lockstep:
+            self._await_answers()
         self._understand(frame)
         if self._options.each and self._reading:
             self._options.each(self._reading)
@@ -254,6 +270,19 @@ class App:
         if tracks:
             self._worker.submit(tracks, images)
 
+    def _await_answers(self) -> None:
+        end = time.monotonic() + _LOCKSTEP
+        while self._worker.busy and not self._stop.wait(0.001) and time.monotonic() < end:
+            pass
+        self._follower.learn(self._worker.results())
+
+    def _await_room(self, recorder: Recorder, size: int) -> None:
+        """Lets the recorder catch up: where every frame counts, it is recorded as well."""
+        end = time.monotonic() + _LOCKSTEP
+        while not (recorder.room(size) or recorder.error or time.monotonic() > end):
+            if self._stop.wait(0.001):
+                return
+
     def _understand(self, frame: Frame) -> None:
         """The frame's reading: its own, or that of the frame seen last, moved along."""
         if self._seen is None:
@@ -292,10 +321,11 @@ class App:
         self._figures.shown(now, arrived)
         if recorder and when is not None:
             if result is None:
-                result = draw(frame.image, reading, status, self.settings.window.confidence)
-            recorder.write(result, reading, when)
-            if recorder.error:
-                self._end_recording()
+                result = draw(frame.image, reading, status, self._with_confidence)
+            raw = frame.image if self.settings.recording.raw != "off" else None
+            if self._options.lockstep:
+                self._await_room(recorder, 2 * frame.image.nbytes)
+            recorder.write(result, reading, when, raw, self._source.info.reported.fps)
         self._figures.presented(time.monotonic() - start)
 
     def _shown(self, image: Image, reading: Reading, status: Status, display: Display) -> Image:
@@ -323,6 +353,7 @@ class App:
         frame = self._frame
         height, width = frame.image.shape[:2] if frame else (0, 0)
         recorder, now = self._recorder, time.monotonic()
+        recorded = recorder.summary() if recorder else None
         figures = self._figures.current(now, self._worker.stats)
         message = self._message if now < self._message_until else self._source.note
         return replace(
@@ -336,7 +367,8 @@ class App:
             view=VIEWS[self._view],
             frozen=self._frozen,
             help=self._help,
-            recording_s=recorder.summary().seconds if recorder else None,
+            recording_s=recorded.seconds if recorded else None,
+            recording_dropped=recorded.dropped if recorded else 0,
             message=message,
             error=self._alarm(),
         )
@@ -501,42 +533,75 @@ class App:
     # --- recording, the end ---
 
     def _start_recording(self) -> None:
+        """Begins a recording; the picture does not wait for the disk."""
         if self._frame is None:
             return
-        try:
-            self._recorder = self._new_recorder()
-        except RecordingError as e:
-            self._fail(e)
+        if self._opening:
+            self._say("the recording is still being opened: its disk takes its time")
+            return
+        self._opening = Opening(self._recorder_maker())
 
-    def _new_recorder(self) -> Recorder:
-        """A recording of frames like the one at hand. Raises RecordingError."""
+    def _recorder_maker(self) -> Callable[[], Recorder]:
+        """Begins a recording of frames like the one at hand, on any thread. The call may raise
+        RecordingError."""
         assert self._frame is not None
         info = self._source.info
         height, width = self._frame.image.shape[:2]
-        fps = info.reported.fps or info.requested.fps or info.measured.fps
         settings = replace(self.settings, pipeline=self._pipeline)
         session = {
             "source": info.as_json(),
             "model": self.settings.model.name,
             "settings": as_dict(settings),
         }
-        return Recorder(self.settings.recording, width, height, fps, session)
+        rate = info.reported.fps or info.requested.fps or info.measured.fps
+        return partial(Recorder, self.settings.recording, width, height, rate, session)
 
     def _end_recording(self) -> None:
+        """Has the recording finished on its own thread: the picture does not wait for the disk."""
         recorder, self._recorder = self._recorder, None
         if recorder is None:
             return
-        summary = recorder.close()
-        self._recordings.append(summary)
+        recorder.stop()
+        self._ending.append(recorder)
         if recorder.error:
             self._fail(recorder.error)
-        else:
-            self._say(f"recorded {summary.seconds:.1f} s to {summary.path}")
+
+    def _take_opened(self) -> None:
+        """Records from now on, if the recording that was asked for has begun."""
+        opening = self._opening
+        if opening is None or not opening.finished:
+            return
+        self._opening, self._recorder = None, opening.begun
+        if opening.error:
+            self._fail(opening.error)
+
+    def _take_ended(self) -> None:
+        """Says what became of recordings that have come to their end, by themselves or not."""
+        if self._recorder and self._recorder.error:
+            self._end_recording()
+        for recorder in [r for r in self._ending if r.finished]:
+            self._ending.remove(recorder)
+            self._ended(recorder)
+
+    def _ended(self, recorder: Recorder) -> None:
+        failed = recorder.error is not None and recorder.error in self._errors
+        summary = recorder.close()
+        self._recordings.append(summary)
+        if recorder.error is None:
+            lost = f", {summary.dropped} frames dropped" if summary.dropped else ""
+            self._say(f"recorded {summary.seconds:.1f} s{lost} to {summary.path}")
+        elif not failed:
+            self._fail(recorder.error)
 
     def _close(self) -> None:
         """Ends every thread, the recording first: nothing recorded is lost."""
         try:
+            if self._opening:
+                self._opening.join()
+                self._take_opened()
             self._end_recording()
+            while self._ending:
+                self._ended(self._ending.pop(0))
         finally:
             if self._searcher:
                 self._searcher.close()

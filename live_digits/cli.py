@@ -13,6 +13,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from live_digits.batch import Batch, Read
     from live_digits.types import Reading
 
-COMMANDS = ("run", "read", "evaluate", "train", "doctor", "cameras")
+COMMANDS = ("run", "read", "recordings", "evaluate", "train", "doctor", "cameras")
 SERVER_SECONDS = 10.0
 """How long a run lasts where there is no display and nothing else was asked for."""
 _PACKAGES = {
@@ -66,7 +67,8 @@ SourceOption = Annotated[
         "--source",
         "-s",
         metavar="SOURCE",
-        help="auto, a camera's number or device, a video, a picture, a folder, a glob, a URL, demo",
+        help="auto, a camera's number or device, a video, a picture, a folder, a glob, a URL, "
+        "a recording's folder, demo",
     ),
 ]
 ProfileOption = Annotated[
@@ -159,6 +161,12 @@ def run(
     fps: FpsOption = None,
     no_window: Annotated[bool, typer.Option("--no-window", help="show nothing")] = False,
     record: Annotated[bool, typer.Option("--record", help="record from the first frame")] = False,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="record, and keep the camera's own frames, to run the session again"
+        ),
+    ] = False,
     duration: Annotated[
         float | None,
         typer.Option("--duration", metavar="S", help="end after so many seconds", min=0.01),
@@ -182,6 +190,10 @@ def run(
 
     logging.getLogger("live_digits").setLevel(logging.INFO)
     settings = _settings(config, set_, profile, model, width=width, height=height, fps=fps)
+    if raw:
+        record = True
+        if settings.recording.raw == "off":
+            settings = replace(settings, recording=replace(settings.recording, raw="lossless"))
     _writable(stats)
     load_model = _loader(settings)
     display = None if no_window else _window(settings)
@@ -194,7 +206,7 @@ def run(
     each = _print_json if json_ else None
     kind = opened.info.kind
     paced = kind in ("camera", "stream") or (kind in ("video", "demo") and not every_frame)
-    options = Options(record, duration, auto, config, each, live=paced)
+    options = Options(record, duration, auto, config, each, live=paced, lockstep=every_frame)
     live = App(settings, opened, load_model, display, options, _hands(settings))
     with _signals(live.stop):
         outcome = live.run()
@@ -408,6 +420,53 @@ def _bar() -> Bar:
         console=Console(stderr=True),
         redirect_stdout=False,
     )
+
+
+@app.command()
+def recordings(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="recordings, or one; the setting's by default"),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="a line of JSON a recording")] = False,
+    check: Annotated[bool, typer.Option("--check", help="only look, repair nothing")] = False,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> int:
+    """Lists recordings and repairs what a crash left; nothing is deleted. Exit code 1: damage is
+    left."""
+    from live_digits.media import quiet
+    from live_digits.recordings import sessions
+
+    quiet()
+    chosen = folder or Path(_settings(config, set_, None, None).recording.folder)
+    rows, code = [], 0
+    told = []
+    for s in sessions(chosen, repair=not check):
+        code |= s.state in ("damaged", "torn")
+        if json_:
+            print(json.dumps(s.as_json(), ensure_ascii=False), flush=True)
+        minutes, seconds = divmod(s.seconds, 60)
+        digits = f"{s.digits}: {' / '.join(s.lines)}" if s.lines else str(s.digits)
+        rows.append((
+            s.path.name, f"{minutes:.0f}:{seconds:04.1f}", f"{s.bytes / 1e6:.1f} MB",
+            str(s.frames), str(s.dropped), str(s.parts), "yes" if s.raw else "no", s.state,
+            digits if len(digits) <= _WIDE else digits[: _WIDE - 1] + "…",
+        ))  # fmt: skip
+        if s.found:
+            told.append(f"{s.path}: {s.state}: {'; '.join(s.found)}")
+    if not json_ and rows:
+        names = ("recording", "length", "size", "frames", "dropped", "parts", "raw", "state")
+        _table(f"recordings in {chosen}", (*names, "digits"), rows)
+    for line in told:
+        say(line)
+    if not rows:
+        say(f"no recordings in {chosen}")
+    return int(code)
+
+
+_WIDE = 40
+"""Characters of a recording's digits that the list shows."""
 
 
 @app.command()

@@ -181,6 +181,12 @@ class RecordingSettings:
         "H.264 speed against size",
         choices=("ultrafast", "superfast", "veryfast", "faster", "fast", "medium"),
     )
+    raw: str = _option(
+        "off",
+        "the camera's own frames beside the annotated ones: exact, or high (lossy, but a third of "
+        "the work and a fifth of the disk)",
+        choices=("off", "lossless", "high"),
+    )
     min_free_mb: int = _option(
         200, "recording stops before the disk has less than this, MB", low=0, high=1_000_000
     )

@@ -376,6 +376,24 @@ def decode_video(
         container.close()
 
 
+def decode_parts(
+    files: Sequence[tuple[Path, float | None]],
+) -> Generator[tuple[float, av.VideoFrame], None, None]:
+    """Several videos one after the other, as `decode_video` gives one. Each begins at its second,
+    or where the one before ends. A later part without any frame is left out and logged."""
+    last, begun = 0.0, False
+    for path, start in files:
+        base = max(last, start or 0.0) if begun else 0.0
+        try:
+            for when, frame in decode_video(open_video(path), str(path)):
+                begun, last = True, base + when
+                yield last, frame
+        except SourceError as e:
+            if not begun:
+                raise
+            log.warning("%s", e)
+
+
 def frame_bgr(frame: av.VideoFrame) -> Image:
     """The frame as uint8 BGR H×W×3, turned as its metadata say."""
     image: Image = np.asarray(frame.to_ndarray(format="bgr24"), np.uint8)

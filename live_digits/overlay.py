@@ -168,6 +168,8 @@ def _bar(image: Image, status: Status, unit: float) -> None:
     if status.recording_s is not None:
         minutes, seconds = divmod(int(status.recording_s), 60)
         text = f"{minutes:02d}:{seconds:02d}"
+        if status.recording_dropped:
+            text += f" ({status.recording_dropped} lost)"
         w, _ = _measure(text, size)
         right -= w
         _write(image, text, right, pad + h, size)

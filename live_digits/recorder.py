@@ -1,9 +1,12 @@
 """Recordings: annotated.mp4, readings.jsonl and session.yaml, written on a thread of their own.
 
-A recording is a folder DATE_TIME that is never used twice. The video is H.264 in fragments of half
-a second, so a process that is killed leaves a file that plays; its times are the frames' own. The
-readings are one whole line a frame. `session.yaml` is there from the start, with `ended: null`
-until the recording is closed.
+A recording is a folder DATE_TIME that is never used twice. The videos are H.264 in short fragments,
+so a process that is killed leaves files that play; their times are the frames' own. Another size
+or rate of the frames begins another part in the same folder. The readings are one whole line a
+frame. `session.yaml` is there from the start, with `ended: null` until the recording is closed.
+
+Two threads: one encodes and writes; one has the disk keep what was written and looks at the free
+space, so that a disk that takes its time makes frames drop and nothing else wait.
 """
 
 from __future__ import annotations
@@ -17,56 +20,97 @@ import os
 import platform
 import queue
 import shutil
-import statistics
 import threading
 import time as clock
-from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import cv2
 import numpy as np
-import yaml
-from av.video.frame import PictureType
 
 import live_digits
 from live_digits.config import RecordingSettings
 from live_digits.errors import RecordingError
+from live_digits.film import FAILURES, Film
+from live_digits.session import (
+    RAW,
+    READINGS,
+    SCRATCH,
+    SESSION,
+    VIDEO,
+    lock,
+    part_name,
+    save,
+    sync,
+    sync_folder,
+)
 from live_digits.types import Image, Reading, RecordingSummary
 
-VIDEO = "annotated.mp4"
-READINGS = "readings.jsonl"
-SESSION = "session.yaml"
+__all__ = ["FAILURES", "RAW", "READINGS", "SESSION", "VIDEO", "Film", "Lines", "Recorder"]
 
-QUEUE = 8
+QUEUE = 16
 """Most frames that wait for the encoder; more are dropped."""
-TICKS = 90_000
-"""Units of the video's times in a second."""
-KEYFRAME_EVERY = 1.0
-"""Seconds between keyframes, by the frames' own times."""
-FRAGMENT_US = 500_000
-"""Microseconds of video that wait in memory before they go to the file."""
-CHECK_EVERY = 1.0
-"""Seconds between looks at the free space and at the folder."""
-RESTART = 1.0
-"""Seconds that a frame's time must step back to count as a source that began anew."""
-GAPS = 31
-"""Latest frame intervals from which the last frame's own duration is taken."""
-RATE = 30.0
-"""Frames per second assumed where the source's rate is not known."""
-JOIN_TIMEOUT = 60.0
+QUEUE_BYTES = 128_000_000
+"""Most bytes of pictures that wait: of large ones fewer than `QUEUE`, but always one."""
+SYNC_EVERY = 0.4
+"""Seconds between the moments at which the disk is made to keep what was written, and is looked at:
+its free space, and whether the folder is still there."""
+IDLE = 0.5
+"""Seconds between looks at a failure of the guard while no frame comes."""
+SAME_RATE = 0.05
+"""Share by which a source's rate may differ before it counts as another."""
+JOIN_TIMEOUT = 20.0
 """Seconds that close waits for a disk that does not answer."""
 MB = 1_000_000
-FAILURES = (OSError, ValueError, av.FFmpegError)
-"""What the file system and av raise."""
-MATRIX_601 = 6
-"""SMPTE 170M in H.264's table: the matrix of cv2's BGR → I420. Untagged, HD plays as BT.709."""
-RANGE_LIMITED = 1
-"""16…235, in FFmpeg's numbering: what cv2's BGR → I420 gives."""
+
+
+@dataclass(slots=True)
+class _Part:
+    """One video file of the recording, and the raw one beside it."""
+
+    number: int
+    width: int
+    height: int
+    fps: float
+    begun: float
+    film: Film
+    raw: Film | None = None
+    frames: int = 0
+
+    def as_dict(self, origin: float) -> dict[str, Any]:
+        """Its entry in session.yaml; `origin`: the time of the recording's first frame."""
+        return {
+            "video": part_name(VIDEO, self.number),
+            "raw": part_name(RAW, self.number) if self.raw else None,
+            "start": round(self.begun - origin, 4) if self.frames else 0.0,
+            "seconds": round(self.film.seconds, 3),
+            "frames": self.frames,
+            "width": self.width,
+            "height": self.height,
+            "fps": round(self.fps, 3),
+        }
+
+    def fits(self, image: Image, fps: float) -> bool:
+        """Whether a frame belongs to this part. A rate of 0 is not known and fits any."""
+        if image.shape[:2] != (self.height, self.width):
+            return False
+        return not fps or not self.fps or abs(fps - self.fps) <= SAME_RATE * self.fps
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A frame on its way to the files; `bytes`: what it keeps in memory."""
+
+    image: Image
+    reading: Reading
+    time: float
+    raw: Image | None
+    fps: float
+    bytes: int
 
 
 class Recorder:
@@ -87,7 +131,7 @@ class Recorder:
         fps: float,
         session: Mapping[str, Any],
     ) -> None:
-        """Opens the folder and its files and starts the thread.
+        """Opens the folder and its files and starts the threads.
 
         `width`, `height`: pixels of the frames to come. `fps`: the source's rate, 0 where unknown;
         it is only the duration of a single frame, the times are the frames' own. `session`: what
@@ -97,23 +141,31 @@ class Recorder:
         `settings.min_free_mb`, or if the encoder refuses the size.
         """
         self.error = None
-        self._min_free = settings.min_free_mb
+        self._settings = settings
         self._started = datetime.now().astimezone()
         self._ended: datetime | None = None
         self._session = _plain(session)
-        self._size = (int(width), int(height))
         self._frames = 0
         self._refused = 0  # counted by the caller of write
         self._lost = 0  # counted by the recorder's thread
-        self._queue: queue.SimpleQueue[tuple[Image, Reading, float] | None] = queue.SimpleQueue()
+        self._given = self._taken = 0  # bytes, counted by the caller and by the thread
+        self._origin = 0.0
+        self._seconds = 0.0  # of the parts before the last
+        self._digits = 0
+        self._text: tuple[str, ...] = ()
+        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._stop = threading.Event()
+        self._done = threading.Event()
+        self._parts: list[_Part] = []
         self.path = _new_folder(Path(settings.folder), self._started, settings.min_free_mb)
         try:
-            self._film = Film(self.path / VIDEO, self._size, fps, settings.preset, settings.crf)
+            self._begin_part((int(width), int(height)), fps, 0.0)
             self._lines = Lines(self.path / READINGS)
             self._write_session()
             self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+            self._guard = threading.Thread(target=self._watch, name="recorder guard", daemon=True)
             self._thread.start()
+            self._guard.start()
         except (*FAILURES, RuntimeError) as e:
             self._abandon()
             raise RecordingError(
@@ -125,37 +177,62 @@ class Recorder:
             raise
         atexit.register(self.close)
 
-    def write(self, image: Image, reading: Reading, time: float) -> bool:
+    def write(
+        self,
+        image: Image,
+        reading: Reading,
+        time: float,
+        raw: Image | None = None,
+        fps: float = 0.0,
+    ) -> bool:
         """Hands a frame over; never blocks.
 
-        `image`: uint8 BGR H×W×3, not changed afterwards; another size than the recording's is
-        scaled into it. `time`: monotonic seconds of the frame. False: the frame was dropped,
+        `image`: uint8 BGR H×W×3, not changed afterwards; `raw`: the camera's own, of the same size,
+        kept where `recording.raw` asks for it. Another size, or another `fps` (0 where unknown),
+        begins another part. `time`: monotonic seconds of the frame. False: the frame was dropped,
         because the encoder is behind or the recording has stopped.
         """
         if self._stop.is_set():
             return False
-        behind = self._queue.qsize() >= QUEUE
-        if behind or self.error is not None or not math.isfinite(time):
+        size = image.nbytes + (raw.nbytes if raw is not None else 0)
+        if not self.room(size) or self.error is not None or not math.isfinite(time):
             self._refused += 1
             return False
-        self._queue.put((image, reading, time))
+        self._given += size
+        self._queue.put(_Item(image, reading, time, raw, fps, size))
         return True
+
+    def room(self, size: int) -> bool:
+        """Whether `write` takes pictures of so many bytes at this moment."""
+        waiting = self._queue.qsize()
+        fits = not waiting or self._given - self._taken + size <= QUEUE_BYTES
+        return waiting < QUEUE and fits
 
     def summary(self) -> RecordingSummary:
         """What is recorded so far: frames written, seconds of video, frames dropped. After an
         `error` of the disk the video may lack the last half second of these."""
-        return RecordingSummary(
-            str(self.path), self._frames, self._film.seconds, self._refused + self._lost
-        )
+        seconds = self._seconds + self._parts[-1].film.seconds
+        return RecordingSummary(str(self.path), self._frames, seconds, self._refused + self._lost)
 
-    def close(self) -> RecordingSummary:
-        """Writes what waits, finishes the files and joins the thread. Any further call does
-        nothing. Raises nothing: `error` tells what went wrong."""
+    @property
+    def finished(self) -> bool:
+        """True once the files are closed, after `stop` and whatever the disk took for it."""
+        return self._done.is_set()
+
+    def stop(self) -> None:
+        """Takes no more frames and has the files finished on their thread; does not wait."""
         if not self._stop.is_set():
             self._stop.set()
             self._queue.put(None)
-        self._thread.join(JOIN_TIMEOUT)
-        if self._thread.is_alive():
+
+    def close(self) -> RecordingSummary:
+        """Writes what waits, finishes the files and joins the threads. Any further call does
+        nothing. Raises nothing: `error` tells what went wrong."""
+        self.stop()
+        end = clock.monotonic() + JOIN_TIMEOUT
+        for thread in (self._thread, self._guard):
+            thread.join(max(0.0, end - clock.monotonic()))
+        if not self._done.is_set():
             self.error = self.error or RecordingError(
                 f"the disk of {self.path} has not answered for {JOIN_TIMEOUT:g} s; the end of the "
                 "recording may be missing"
@@ -167,53 +244,115 @@ class Recorder:
         """The thread: frames until the stop, then the ends of the files."""
         try:
             self._record()
-        except RecordingError as e:
-            self.error = e
         except Exception as e:
-            self.error = self._failed(e)
+            self._fault(e)
         self._finish()
+        self._done.set()
 
     def _record(self) -> None:
-        """Writes frames until the stop. Raises RecordingError and what cv2, av and files raise."""
-        due = clock.monotonic() + CHECK_EVERY
-        while True:
+        """Writes frames until the stop or a failure. Raises what cv2, av and files raise."""
+        while self.error is None:
             try:
-                item = self._queue.get(timeout=CHECK_EVERY)
-                if item is None:
-                    return
-                try:
-                    self._put(*item)
-                except BaseException:
-                    self._lost += 1
-                    raise
+                item = self._queue.get(timeout=IDLE)
             except queue.Empty:
                 # An interrupt inside close may have kept the None from the queue.
                 if self._stop.is_set():
                     return
-            if clock.monotonic() >= due:
-                due = clock.monotonic() + CHECK_EVERY
-                self._check()
+                continue
+            if item is None:
+                return
+            try:
+                self._put(item)
+            except BaseException:
+                self._lost += 1
+                raise
+            finally:
+                self._taken += item.bytes
 
-    def _put(self, image: Image, reading: Reading, time: float) -> None:
-        line = json.dumps(reading.as_json()) + "\n"
-        self._film.add(image, time)
+    def _put(self, item: _Item) -> None:
+        line = json.dumps(item.reading.as_json()) + "\n"
+        part = self._parts[-1]
+        if not part.frames:
+            part.begun = item.time
+            if not self._frames:
+                self._origin = item.time
+        if not part.fits(item.image, item.fps):
+            part = self._next_part(item)
+        part.film.add(item.image, item.time)
+        if part.raw is not None:
+            part.raw.add(item.image if item.raw is None else item.raw, item.time)
         self._lines.add(line)
+        part.frames += 1
         self._frames += 1
+        self._digits = max(self._digits, len(item.reading.digits))
+        self._text = item.reading.lines or self._text
+
+    def _next_part(self, item: _Item) -> _Part:
+        """Ends the part at hand and begins one for frames like `item`."""
+        last = self._parts[-1]
+        self._end_part(last)
+        self._seconds += last.film.seconds
+        height, width = item.image.shape[:2]
+        part = self._begin_part((width, height), item.fps or last.fps, item.time)
+        self._write_session()
+        return part
+
+    def _begin_part(self, size: tuple[int, int], fps: float, begun: float) -> _Part:
+        number = len(self._parts) + 1
+        s = self._settings
+        film = Film(self.path / part_name(VIDEO, number), size, fps, s.preset, s.crf)
+        part = _Part(number, *size, fps, begun, film)
+        self._parts.append(part)
+        if s.raw != "off":
+            path = self.path / part_name(RAW, number)
+            part.raw = Film(path, size, fps, lossless=s.raw == "lossless")
+        return part
+
+    def _end_part(self, part: _Part) -> None:
+        """Raises one of FAILURES, both files closed."""
+        try:
+            part.film.close()
+        finally:
+            if part.raw is not None:
+                part.raw.close()
+
+    def _watch(self) -> None:
+        """The guard's thread: what was written is kept, and the disk looked at, until the end."""
+        named = 0
+        while not self._done.wait(SYNC_EVERY) and self.error is None:
+            try:
+                parts = tuple(self._parts)
+                for path in self._files(parts[-1]):
+                    _keep(path)
+                if named < len(parts):
+                    named = len(parts)
+                    sync_folder(self.path)
+                    sync_folder(self.path.parent)
+                self._check()
+            except FileNotFoundError as e:
+                # POSIX lets a process write on into a file that has no name any more.
+                self._fault(
+                    RecordingError(
+                        f"recording stopped: {e.filename or self.path} was removed or its disk is "
+                        "gone; start a new recording"
+                    )
+                )
+            except Exception as e:
+                self._fault(e)
+
+    def _files(self, part: _Part) -> list[Path]:
+        names = [part_name(VIDEO, part.number), READINGS]
+        if part.raw is not None:
+            names.append(part_name(RAW, part.number))
+        return [self.path / name for name in names]
 
     def _check(self) -> None:
-        """Raises RecordingError if the disk is nearly full or the files are gone."""
-        for name in (VIDEO, READINGS):
-            # POSIX lets a process write on into a file that has no name any more.
-            if not (self.path / name).exists():
-                raise RecordingError(
-                    f"recording stopped: {self.path / name} was removed or its disk is gone; "
-                    "start a new recording"
-                )
+        """Raises RecordingError if the disk is nearly full, OSError if it is gone."""
         free = _free_mb(self.path)
-        if free < self._min_free:
+        if free < self._settings.min_free_mb:
             raise RecordingError(
                 f"recording stopped: {self.path} has {free} MB free and recording.min_free_mb "
-                f"keeps {self._min_free}; free some space, then start a new recording"
+                f"keeps {self._settings.min_free_mb}; free some space, then start a new recording"
             )
 
     def _finish(self) -> None:
@@ -221,11 +360,21 @@ class Recorder:
         while not self._queue.empty():
             self._lost += self._queue.get() is not None
         self._ended = datetime.now().astimezone()
-        for end in (self._film.close, self._lines.close, self._write_session):
+        last = self._parts[-1]
+        for end in (last.film.close, last.raw and last.raw.close, self._write_session):
             try:
-                end()
+                if end:
+                    end()
             except Exception as e:
-                self.error = self.error or self._failed(e)
+                self._fault(e)
+        # Last: it unlocks the session for other programs.
+        with contextlib.suppress(OSError):
+            self._lines.close()
+
+    def _fault(self, e: Exception) -> None:
+        """Stops the recording for a reason; the first one is told."""
+        if self.error is None:
+            self.error = e if isinstance(e, RecordingError) else self._failed(e)
 
     def _failed(self, e: Exception) -> RecordingError:
         error = RecordingError(
@@ -245,194 +394,79 @@ class Recorder:
             "av": av.__version__,
         }
         given = self._session.get("versions")
+        first = self._parts[0]
         content = self._session | {
             "started": self._started.isoformat(timespec="milliseconds"),
             "ended": self._ended.isoformat(timespec="milliseconds") if self._ended else None,
             "frames": self._frames,
             "dropped": self._refused + self._lost,
-            "seconds": round(self._film.seconds, 3),
-            "width": self._size[0],
-            "height": self._size[1],
+            "seconds": round(self.summary().seconds, 3),
+            "width": first.width,
+            "height": first.height,
+            "raw": self._settings.raw,
+            "digits": self._digits,
+            "lines": list(self._text),
+            "parts": [part.as_dict(self._origin) for part in self._parts],
             "versions": versions | (given if isinstance(given, dict) else {}),
         }
         if self.error is not None:
             content["error"] = str(self.error)
-        scratch = self.path / (SESSION + ".new")
-        text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
-        try:
-            scratch.write_text(text, encoding="utf-8")
-            os.replace(scratch, self.path / SESSION)
-        except OSError:
-            with contextlib.suppress(OSError):
-                scratch.unlink()
-            raise
+        save(self.path, content)
 
     def _abandon(self) -> None:
         """Takes back a folder whose recording could not start."""
-        for name in ("_film", "_lines"):
-            if hasattr(self, name):
-                with contextlib.suppress(*FAILURES):
-                    getattr(self, name).close()
-        for name in (VIDEO, READINGS, SESSION, SESSION + ".new"):
+        for part in self._parts:
+            with contextlib.suppress(*FAILURES):
+                self._end_part(part)
+        if hasattr(self, "_lines"):
+            with contextlib.suppress(*FAILURES):
+                self._lines.close()
+        for name in (VIDEO, RAW, READINGS, SESSION, SCRATCH):
             with contextlib.suppress(OSError):
                 (self.path / name).unlink()
         with contextlib.suppress(OSError):
             self.path.rmdir()
 
 
-class Film:
-    """The video file: frames in, H.264 out, at the frames' own times."""
+class Opening:
+    """A recording that begins on a thread of its own: the folder's disk may have to wake up first.
 
-    def __init__(
-        self, path: Path, size: tuple[int, int], fps: float, preset: str, crf: int
-    ) -> None:
-        """Opens the encoder and writes the file's header. `size`: width, height in pixels, any
-        parity. Raises one of FAILURES."""
-        self._path = path
-        self._width, self._height = size
-        if self._width < 1 or self._height < 1:
-            raise ValueError(f"a picture needs at least 1×1 pixels, got {size[0]}×{size[1]}")
-        rate = fps if math.isfinite(fps) and fps > 0 else RATE
-        self._usual = max(1, round(TICKS / rate))
-        self._gaps: deque[int] = deque(maxlen=GAPS)
-        self._origin = 0.0
-        self._last: int | None = None
-        self._duration = 0
-        self._keyframe = 0
-        self._file = av.open(
-            str(path),
-            "w",
-            format="mp4",
-            options={
-                "movflags": "frag_keyframe+empty_moov+default_base_moof",
-                "frag_duration": str(FRAGMENT_US),
-                "flush_packets": "1",
-            },
-        )
-        try:
-            stream = self._file.add_stream("libx264", rate=Fraction(rate).limit_denominator(1001))
-            stream.width = self._width + self._width % 2
-            stream.height = self._height + self._height % 2
-            stream.pix_fmt = "yuv420p"
-            stream.time_base = Fraction(1, TICKS)
-            context = stream.codec_context
-            context.time_base = Fraction(1, TICKS)
-            # Keyframes are asked for by time; this only bounds them in frames.
-            context.gop_size = max(1, math.ceil(rate * KEYFRAME_EVERY * 10))
-            context.thread_count = min(4, os.cpu_count() or 1)
-            context.colorspace = MATRIX_601
-            context.color_range = RANGE_LIMITED
-            context.options = {
-                "preset": preset,
-                "crf": str(crf),
-                "tune": "zerolatency",
-                "forced-idr": "1",
-            }
-            self._stream = stream
-            self._file.start_encoding()
-        except BaseException:
-            with contextlib.suppress(*FAILURES):
-                self._file.close()
-            raise
+    `begun` is the recorder, or `error` says why there is none, once `finished` is True.
+    """
+
+    def __init__(self, begin: Callable[[], Recorder]) -> None:
+        self.begun: Recorder | None = None
+        self.error: RecordingError | None = None
+        self._begin = begin
+        self._thread = threading.Thread(target=self._run, name="recorder opening", daemon=True)
+        self._thread.start()
 
     @property
-    def seconds(self) -> float:
-        """Seconds of video, the last frame's own duration included."""
-        return 0.0 if self._last is None else (self._last + self._duration) / TICKS
+    def finished(self) -> bool:
+        return not self._thread.is_alive()
 
-    def add(self, image: Image, time: float) -> None:
-        """Encodes a frame (uint8 BGR H×W×3) of a time in seconds. Raises FAILURES or cv2.error."""
-        planes = np.asarray(cv2.cvtColor(self._fitted(image), cv2.COLOR_BGR2YUV_I420), np.uint8)
-        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        pts = self._pts(time)
-        frame.pts = pts
-        frame.time_base = Fraction(1, TICKS)
-        if self._last is None or pts - self._keyframe >= KEYFRAME_EVERY * TICKS:
-            frame.pict_type = PictureType.I
-        if self._last is not None:
-            self._gaps.append(pts - self._last)
-        duration = max(1, round(statistics.median(self._gaps))) if self._gaps else self._usual
-        for packet in self._stream.encode(frame):
-            if packet.is_keyframe:
-                self._keyframe = pts
-            # The muxer itself ends a frame where the next begins; this one ends the very last.
-            packet.duration = duration
-            self._file.mux(packet)
-        self._last, self._duration = pts, duration
+    def join(self) -> None:
+        """Waits for the end, at most as long as for a recording's."""
+        self._thread.join(JOIN_TIMEOUT)
 
-    def close(self) -> None:
-        """Writes what the encoder holds and the file's end. Raises one of FAILURES."""
+    def _run(self) -> None:
         try:
-            for packet in self._stream.encode(None):
-                self._file.mux(packet)
-        finally:
-            try:
-                self._file.close()
-            finally:
-                # Cheap, and not every failed write is told: a whole file stays as it is.
-                _cut_torn(self._path)
-
-    def _pts(self, time: float) -> int:
-        """The frame's time in ticks from the first frame, always later than the frame before."""
-        if self._last is None:
-            self._origin = time
-            return 0
-        pts = round((time - self._origin) * TICKS)
-        if pts > self._last:
-            return pts
-        if self._last - pts < RESTART * TICKS:
-            return self._last + 1
-        pts = self._last + self._duration
-        self._origin = time - pts / TICKS
-        return pts
-
-    def _fitted(self, image: Image) -> Image:
-        """The frame at the video's size, both sides even: another size is scaled and centred on
-        black, an odd side repeats its last row or column."""
-        height, width = image.shape[:2]
-        if (width, height) != (self._width, self._height):
-            scale = min(self._width / width, self._height / height)
-            w = min(self._width, max(1, round(width * scale)))
-            h = min(self._height, max(1, round(height * scale)))
-            method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            x, y = (self._width - w) // 2, (self._height - h) // 2
-            canvas = np.zeros((self._height, self._width, 3), np.uint8)
-            canvas[y : y + h, x : x + w] = cv2.resize(image, (w, h), interpolation=method)
-            image = canvas
-        if self._width % 2 or self._height % 2:
-            image = np.pad(image, ((0, self._height % 2), (0, self._width % 2), (0, 0)), "edge")
-        return image
-
-
-def _cut_torn(path: Path) -> None:
-    """Ends an MP4 file after its last whole fragment: a full disk tears the one being written, and
-    decoders stumble over it. Raises OSError."""
-    with open(path, "r+b") as file:
-        end = file.seek(0, os.SEEK_END)
-        at = whole = 0
-        while True:
-            file.seek(at)
-            head = file.read(16)
-            if len(head) < 8:
-                break
-            size, kind = int.from_bytes(head[:4], "big"), head[4:8]
-            if size == 1:
-                size = int.from_bytes(head[8:16], "big")
-            if size < 8 or at + size > end:
-                break
-            at += size
-            if kind != b"moof":  # a moof is nothing without its mdat
-                whole = at
-        file.truncate(whole)
+            self.begun = self._begin()
+        except RecordingError as e:
+            self.error = e
+        except Exception as e:
+            self.error = RecordingError(f"a recording cannot be started: {_reason(e)}")
+            self.error.__cause__ = e
 
 
 class Lines:
     """The readings file: whole lines only, each in the file when `add` returns."""
 
     def __init__(self, path: Path) -> None:
-        """Raises OSError."""
+        """Locks the file for this process as long as it is open. Raises OSError."""
         self._file = open(path, "xb", buffering=0)  # noqa: SIM115
         self._size = 0
+        lock(self._file)
 
     def add(self, line: str) -> None:
         """Writes a line, all of it or nothing. Raises OSError."""
@@ -479,6 +513,16 @@ def _new_folder(base: Path, started: datetime, min_free_mb: int) -> Path:
             f"no recording can be made in {base}: {_reason(e)}; choose a folder that can be "
             "written with recording.folder"
         ) from e
+
+
+def _keep(path: Path) -> None:
+    """Has the disk keep a file as it is by now. Raises OSError."""
+    # A descriptor of its own: the files' owners may close theirs at any time.
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _free_mb(path: Path) -> int:

@@ -30,6 +30,7 @@ from live_digits.errors import SourceError
 from live_digits.media import (
     MOST_PIXELS,
     as_bgr,
+    decode_parts,
     decode_video,
     expand_inputs,
     file_kind,
@@ -44,6 +45,7 @@ from live_digits.media import (
     video_stream,
     why,
 )
+from live_digits.session import Replay, is_session, replay
 from live_digits.types import Frame, Image, Mode, SourceInfo
 
 __all__ = [
@@ -431,15 +433,18 @@ class _Stream(_Live):
 
 
 class _Video(_Threaded):
-    def __init__(self, path: Path, *, lossless: bool) -> None:
-        container = open_video(path)
-        rate = float(video_stream(container, str(path)).average_rate or 0)
-        self._decoded = decode_video(container, str(path))
+    def __init__(self, path: Path, *, lossless: bool, session: Replay | None = None) -> None:
+        """`session`: the path is a recording's folder, and these are its videos."""
+        files = session.files if session else ((path, 0.0),)
+        with open_video(files[0][0]) as container:
+            rate = float(video_stream(container, str(path)).average_rate or 0)
+        self._decoded = decode_parts(files)
         # The first frame shows that it is a video, and its size once turned upright.
         self._first = next(self._decoded)
         height, width = frame_bgr(self._first[1]).shape[:2]
         info = SourceInfo(str(path), "video", reported=Mode(width, height, rate))
         super().__init__(info, lossless=lossless)
+        self.note = session.note if session else ""
 
     def _all(self) -> Iterator[tuple[float, av.VideoFrame]]:
         yield self._first
@@ -535,7 +540,7 @@ def open_source(
     spec: str, settings: SourceSettings, *, every_frame: bool = False, paced: bool = True
 ) -> Source:
     """The source that `spec` names: auto, demo, a camera's index or device, a URL, a video, a
-    picture, a folder or a glob of pictures.
+    picture, a folder or a glob of pictures, the folder of a recording.
 
     `every_frame`: files and the demo give each frame, with back-pressure, videos and the demo
     without waiting for their clock. `paced` False is for batch: the same, and each picture once.
@@ -565,6 +570,8 @@ def open_source(
         if match is None:
             raise SourceError(f"{spec} is a device but no camera{_cameras_there()}")
         return _Camera(int(match[1]), settings)
+    if kind == "folder" and is_session(Path(spec)):
+        return _session(Path(spec), lossless)
     paths = expand_inputs([spec])
     pictures = [p for p in paths if not is_video(p)]
     if (kind == "file" and not pictures) or (kind == "glob" and not pictures and len(paths) == 1):
@@ -572,6 +579,17 @@ def open_source(
     if not pictures:
         raise SourceError(f"{spec} holds {len(paths)} videos and no picture; name one of them")
     return _Pictures(pictures, lossless=lossless, paced=paced)
+
+
+def _session(folder: Path, lossless: bool) -> Source:
+    """A recording's folder, run again."""
+    try:
+        session = replay(folder)
+    except OSError as e:
+        raise SourceError(f"recording {folder} cannot be read: {why(e)}") from e
+    if not session.files:
+        raise SourceError(f"recording {folder} holds no video; only its readings are left")
+    return _Video(folder, lossless=lossless, session=session)
 
 
 def _auto(settings: SourceSettings, lossless: bool) -> Source:

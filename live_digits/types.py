@@ -260,6 +260,7 @@ class Status:
     frozen: bool = False
     help: bool = False
     recording_s: float | None = None
+    recording_dropped: int = 0
     message: str = ""
     error: str = ""
 

@@ -189,12 +189,13 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
         net: FakeClassifier | None = None,
         load: Callable[[], FakeClassifier] | None = None,
         pipeline: PipelineSettings | None = None,
+        folder: Path = tmp_path / "recordings",
+        raw: str = "off",
         **options: Any,
     ) -> Run:
-        folder = tmp_path / "recordings"
         settings = Settings(
             pipeline=pipeline or PipelineSettings(),
-            recording=RecordingSettings(folder=str(folder), min_free_mb=0),
+            recording=RecordingSettings(folder=str(folder), min_free_mb=0, raw=raw),
         )
         source = source or FakeSource(numbered(), fps=RATE)
         network = net or FakeClassifier()
@@ -615,12 +616,11 @@ def test_recordings_begin_and_end_with_the_key(make: Maker) -> None:
         yield from pictures(3)
         for _ in range(2):
             yield Command.RECORD
+            yield from until(lambda: run.status.recording_s is not None, "the recording")
             yield from pictures(12)
-            assert run.status.recording_s is not None
             yield Command.RECORD
-            yield from pictures(3)
+            yield from until(lambda: "recorded" in run.status.message, "the message")
             assert run.status.recording_s is None
-            assert "recorded" in run.status.message
 
     outcome = run.play(story())
     assert outcome.errors == ()
@@ -702,7 +702,7 @@ def test_a_source_that_drops_frames_and_a_freeze_keep_the_films_true_time(make: 
 def test_a_recording_that_fails_is_told_and_the_picture_goes_on(
     make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "CHECK_EVERY", 0.05)
+    monkeypatch.setattr(recorder, "SYNC_EVERY", 0.05)
     run = make(record=True)
 
     def story() -> Story:
@@ -718,6 +718,119 @@ def test_a_recording_that_fails_is_told_and_the_picture_goes_on(
     (error,) = outcome.errors
     assert isinstance(error, RecordingError)
     assert "removed" in str(error)
+
+
+def grain() -> Iterator[Image]:
+    """Pages that cost the disk much, numbered."""
+    for n in itertools.count():
+        image = np.random.default_rng(n).integers(0, 256, PAGE.shape, np.uint8)
+        image[-1, -1] = n % 256
+        yield image
+
+
+def test_a_full_disk_ends_the_recording_with_one_message_and_the_picture_goes_on(
+    make: Maker, disk: Path
+) -> None:
+    run = make(FakeSource(grain(), fps=RATE), folder=disk, raw="lossless", record=True)
+    told: list[str] = []
+
+    def story() -> Story:
+        yield from until(lambda: "No space left" in run.status.error, "the error on the picture")
+        for _ in range(20):
+            told.append(run.status.error)
+            assert run.status.recording_s is None
+            yield None
+
+    outcome = run.play(story())
+    assert len(set(told) - {""}) == 1
+    numbers = [number(p) for p in list(run.screen.pictures)[-10:]]
+    assert len(set(numbers)) >= 5
+    assert [str(e) for e in outcome.errors] == [told[0]]
+    (folder,) = recorded(disk)
+    frames, _ = film_of(folder)
+    assert 0 < frames <= len(lines_of(folder))
+    with av.open(str(folder / recorder.RAW)) as file:
+        assert sum(1 for _ in file.decode(video=0)) > 0
+
+
+def test_a_slow_disk_drops_recorded_frames_and_no_pictures(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    encode = recorder.Film.add
+
+    def stuck(self: recorder.Film, image: Image, seconds: float) -> None:
+        assert gate.wait(PATIENCE)
+        encode(self, image, seconds)
+
+    monkeypatch.setattr(recorder.Film, "add", stuck)
+    run = make(FakeSource(numbered(), fps=RATE), record=True)
+
+    def story() -> Story:
+        yield from until(lambda: run.status.recording_dropped >= 5, "dropped frames")
+        yield Command.RECORD
+        seen = [number(run.screen.pictures[-1])]
+        for _ in range(15):  # the recording cannot end yet, and nobody waits for it
+            yield None
+            seen.append(number(run.screen.pictures[-1]))
+        assert len(set(seen)) >= 8
+        assert "recorded" not in run.status.message
+        gate.set()
+        yield from until(lambda: "recorded" in run.status.message, "its end")
+        assert "frames dropped" in run.status.message
+
+    outcome = run.play(story())
+    assert outcome.errors == ()
+    (summary,) = outcome.recordings
+    assert summary.dropped >= 5
+    assert summary.frames == film_of(recorded(run.folder)[0])[0]
+
+
+def test_a_disk_that_must_wake_up_first_keeps_no_picture(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    new_folder = recorder._new_folder
+
+    def asleep(*given: Any) -> Path:
+        assert gate.wait(PATIENCE)
+        return new_folder(*given)
+
+    monkeypatch.setattr(recorder, "_new_folder", asleep)
+    run = make(FakeSource(numbered(), fps=RATE))
+
+    def story() -> Story:
+        yield from pictures(2)
+        yield Command.RECORD
+        yield from pictures(10)
+        assert run.status.recording_s is None
+        yield Command.RECORD
+        yield from until(lambda: "being opened" in run.status.message, "the message")
+        gate.set()
+        yield from until(lambda: bool(run.status.recording_s), "the recording")
+        yield from pictures(3)
+
+    outcome = run.play(story())
+    (summary,) = outcome.recordings
+    assert summary.frames > 0
+    assert session_of(recorded(run.folder)[0])["ended"] is not None
+
+
+def test_a_camera_that_changes_its_size_goes_on_in_another_part(make: Maker) -> None:
+    small = np.ascontiguousarray(PAGE[:160, :200])
+    images = [np.array(PAGE) for _ in range(20)] + [small.copy() for _ in range(20)]
+    run = make(FakeSource(images), record=True, raw="lossless", lockstep=True)
+    outcome = run.app.run()
+    assert outcome.errors == ()
+    (folder,) = recorded(run.folder)
+    entries = session_of(folder)["parts"]
+    assert [(e["width"], e["height"]) for e in entries] == [(WIDTH, HEIGHT), (200, 160)]
+    assert [e["frames"] for e in entries] == [20, 20]
+    assert outcome.recordings[0].frames == len(lines_of(folder)) == 40
+    for entry, image in zip(entries, (images[0], small), strict=True):
+        with av.open(str(folder / entry["raw"])) as file:
+            for frame in file.decode(video=0):
+                np.testing.assert_array_equal(frame.to_ndarray(format="bgr24"), image)
 
 
 def test_a_folder_that_cannot_be_written_ends_a_run_that_shall_record(
@@ -740,8 +853,7 @@ def test_a_folder_that_cannot_be_written_is_only_told_after_the_key(
     def story() -> Story:
         yield from pictures(2)
         yield Command.RECORD
-        yield from pictures(2)
-        assert "recording.folder" in run.status.error
+        yield from until(lambda: "recording.folder" in run.status.error, "the message")
         assert run.status.recording_s is None
         yield Command.SAVE
         yield from pictures(2)

@@ -31,6 +31,7 @@ FULL = Status(
     view="dilated",
     frozen=True,
     recording_s=3725.0,
+    recording_dropped=12,
 )
 PATH = "saved /home/somebody/with/a/long/path/recordings/2026-11-24_20-26-09_picture_of_a_page.png"
 STATUSES = {
@@ -240,7 +241,7 @@ def test_the_help_names_every_key_and_fits(texts: list[Text], width: int, height
 def test_the_bar_keeps_its_first_parts_and_the_recording_mark(texts: list[Text]) -> None:
     decorate(paper(640, 480), FULL)
     written = [t.text for t in texts]
-    assert {"62:05", "FROZEN", FULL.source, "1920x1080"} <= set(written)
+    assert {"62:05 (12 lost)", "FROZEN", FULL.source, "1920x1080"} <= set(written)
     bar = sorted((t for t in texts if t.base < 60), key=lambda t: t.x)
     assert all(a.right <= b.x for a, b in pairwise(bar))
     texts.clear()

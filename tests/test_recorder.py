@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
+import threading
 import time
+import weakref
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,10 +23,12 @@ import numpy as np
 import pytest
 import yaml
 
+from live_digits import film as film_room
 from live_digits import recorder
 from live_digits.config import RecordingSettings
 from live_digits.errors import RecordingError
 from live_digits.recorder import Recorder
+from live_digits.session import parts
 from live_digits.types import Box, Digit, Image, Reading
 
 WIDTH, HEIGHT = 160, 120
@@ -30,8 +36,8 @@ PATIENCE = 60.0
 """Seconds after which something that should happen on the recorder's thread has not."""
 
 
-def settings(folder: Path, min_free_mb: int = 0) -> RecordingSettings:
-    return RecordingSettings(folder=str(folder), min_free_mb=min_free_mb)
+def settings(folder: Path, min_free_mb: int = 0, raw: str = "off") -> RecordingSettings:
+    return RecordingSettings(folder=str(folder), min_free_mb=min_free_mb, raw=raw)
 
 
 def opened(folder: Path, width: int = WIDTH, height: int = HEIGHT, fps: float = 30) -> Recorder:
@@ -56,19 +62,21 @@ def reading(number: int, seconds: float, width: int = WIDTH, height: int = HEIGH
     return Reading("test", number, seconds, width, height, (digit,), (str(number % 10),))
 
 
-def put(to: Recorder, image: Image, number: int, seconds: float) -> None:
+def put(to: Recorder, image: Image, number: int, seconds: float, raw: Image | None = None) -> None:
     """Writes a frame, again and again while the queue is full."""
     end = time.monotonic() + PATIENCE
     line = reading(number, seconds, image.shape[1], image.shape[0])
-    while not to.write(image, line, seconds):
+    while not to.write(image, line, seconds, raw):
         assert to.error is None, to.error
         assert time.monotonic() < end
         time.sleep(0.002)
 
 
-def decoded(path: Path) -> tuple[list[float], list[float], float, list[Image]]:
+def decoded(
+    path: Path, name: str = recorder.VIDEO
+) -> tuple[list[float], list[float], float, list[Image]]:
     """Times of all frames, times of the keyframes, the file's duration and the pictures (BGR)."""
-    with av.open(str(path / recorder.VIDEO)) as file:
+    with av.open(str(path / name)) as file:
         assert file.duration is not None
         frames = list(file.decode(video=0))
         times = [float(f.time or 0.0) for f in frames]
@@ -109,10 +117,10 @@ def test_frames_and_irregular_times_come_back(tmp_path: Path) -> None:
     assert summary.frames == len(found) == 100
     np.testing.assert_allclose(found, times - times[0], atol=0.002)
     span = float(times[-1] - times[0])
-    usual = float(np.median(np.diff(times[-recorder.GAPS - 1 :])))
+    usual = float(np.median(np.diff(times[-film_room.GAPS - 1 :])))
     assert duration == pytest.approx(span + usual, abs=0.002)
     assert summary.seconds == pytest.approx(duration, abs=0.002)
-    assert max(np.diff(keys)) < recorder.KEYFRAME_EVERY + 0.4 + 0.002
+    assert max(np.diff(keys)) < film_room.KEYFRAME_EVERY + 0.4 + 0.002
     assert np.abs(pictures[50].astype(int) - picture(50)).mean() < 12
 
 
@@ -180,20 +188,82 @@ def test_odd_sizes_are_padded_by_their_edge(tmp_path: Path, size: tuple[int, int
     assert (session(film.path)["width"], session(film.path)["height"]) == size
 
 
-def test_another_size_is_fitted_with_black_bars(tmp_path: Path) -> None:
+def test_another_size_or_rate_begins_another_part(tmp_path: Path) -> None:
     film = opened(tmp_path)
-    put(film, np.full((HEIGHT, WIDTH, 3), 200, np.uint8), 0, 0.0)
-    put(film, np.full((200, 100, 3), 200, np.uint8), 1, 0.1)
-    put(film, np.full((40, 160, 3), 200, np.uint8), 2, 0.2)
+    given = [(160, 120, 30), (160, 120, 30), (200, 100, 30), (200, 100, 30), (200, 100, 10),
+             (200, 100, 0), (160, 120, 10)]  # fmt: skip
+    for n, (width, height, fps) in enumerate(given):
+        image = np.full((height, width, 3), 20 * n, np.uint8)
+        end = time.monotonic() + PATIENCE
+        while not film.write(image, reading(n, 5 + n / 5, width, height), 5 + n / 5, fps=fps):
+            assert time.monotonic() < end
+    summary = film.close()
+    assert film.error is None
+    assert summary.frames == 7
+    kept = lines(film.path)
+    assert [(e["width"], e["height"]) for e in kept] == [(w, h) for w, h, _ in given]
+    found = session(film.path)
+    names = ["annotated.mp4", "annotated_2.mp4", "annotated_3.mp4", "annotated_4.mp4"]
+    assert [p.name for p in parts(film.path, recorder.VIDEO)] == names
+    assert [e["video"] for e in found["parts"]] == names
+    assert [e["raw"] for e in found["parts"]] == [None] * 4
+    assert [e["start"] for e in found["parts"]] == [0, 0.4, 0.8, 1.2]
+    assert [e["frames"] for e in found["parts"]] == [2, 2, 2, 1]
+    sizes = [(160, 120), (200, 100), (200, 100), (160, 120)]
+    assert [(e["width"], e["height"]) for e in found["parts"]] == sizes
+    assert [e["fps"] for e in found["parts"]] == [30, 30, 10, 10]
+    told = [e["seconds"] for e in found["parts"]]
+    seen = 0
+    for name, seconds, (width, height), entry in zip(
+        names, told, sizes, found["parts"], strict=True
+    ):
+        times, _, duration, pictures = decoded(film.path, name)
+        assert duration == pytest.approx(seconds, abs=0.002)
+        assert times[0] == 0
+        for image in pictures:
+            assert image.shape == (height, width, 3)
+            assert abs(float(image.mean()) - 20 * seen) < 4
+            seen += 1
+        assert entry["frames"] == len(pictures)
+    assert seen == 7
+    assert summary.seconds == pytest.approx(sum(told), abs=0.002)
+
+
+@pytest.mark.parametrize("size", [(160, 120), (33, 17), (1, 1)])
+def test_the_cameras_own_frames_come_back_exactly(tmp_path: Path, size: tuple[int, int]) -> None:
+    film = Recorder(settings(tmp_path, raw="lossless"), *size, 30, {})
+    own = [np.random.default_rng(n).integers(0, 256, (size[1], size[0], 3), np.uint8)
+           for n in range(40)]  # fmt: skip
+    times = [100 + n / 30 + (0.2 if n > 20 else 0) for n in range(40)]
+    for n, image in enumerate(own):
+        put(film, picture(n, *size), n, times[n], image)
     film.close()
     assert film.error is None
-    first, tall, wide = (p[:, :, 1].astype(int) for p in decoded(film.path)[3])
-    assert first.min() > 190
-    assert tall.shape == wide.shape == (HEIGHT, WIDTH)
-    assert tall[:, 80].min() > 180
-    assert tall[:, :40].max() < 30
-    assert wide[60, :].min() > 180
-    assert wide[:30, :].max() < 30
+    found, keys, _, pictures = decoded(film.path, recorder.RAW)
+    np.testing.assert_allclose(found, np.array(times) - 100, atol=1 / film_room.TICKS)
+    for n, image in enumerate(own):
+        np.testing.assert_array_equal(pictures[n], image)
+    assert len(keys) >= 2
+    assert len(decoded(film.path)[3]) == len(lines(film.path)) == 40
+    entry = session(film.path)["parts"][0]
+    assert (entry["video"], entry["raw"]) == (recorder.VIDEO, recorder.RAW)
+    assert session(film.path)["raw"] == "lossless"
+
+
+def test_high_is_near_and_smaller(tmp_path: Path) -> None:
+    sizes, worst = {}, 0.0
+    for raw in ("lossless", "high"):
+        film = Recorder(settings(tmp_path, raw=raw), WIDTH, HEIGHT, 30, {})
+        for n in range(20):
+            put(film, picture(n), n, n / 30, noise(n))
+        film.close()
+        sizes[raw] = (film.path / recorder.RAW).stat().st_size
+        pictures = decoded(film.path, recorder.RAW)[3]
+        assert len(pictures) == 20
+        grey = [cv2.cvtColor(p, cv2.COLOR_BGR2GRAY).astype(int) for p in (pictures[9], noise(9))]
+        worst = max(worst, float(np.abs(grey[0] - grey[1]).mean()))
+    assert sizes["high"] < 0.6 * sizes["lossless"]
+    assert worst < 3
 
 
 def test_colours_are_tagged_as_they_are_made(tmp_path: Path) -> None:
@@ -209,8 +279,8 @@ def test_colours_are_tagged_as_they_are_made(tmp_path: Path) -> None:
         stream = file.streams.video[0]
         context = stream.codec_context
         assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
-        assert context.colorspace == recorder.MATRIX_601
-        assert context.color_range == recorder.RANGE_LIMITED
+        assert context.colorspace == film_room.MATRIX_601
+        assert context.color_range == film_room.RANGE_LIMITED
 
 
 def test_the_file_is_fragmented(tmp_path: Path) -> None:
@@ -393,6 +463,185 @@ def test_a_disk_that_fills_stops_the_recording_whole(
     assert len(decoded(film.path)[0]) == len(lines(film.path)) == 20
 
 
+def test_a_disk_that_does_not_answer_costs_frames_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+    encode = recorder.Film.add
+
+    def stuck(self: recorder.Film, image: Image, seconds: float) -> None:
+        assert gate.wait(PATIENCE)
+        encode(self, image, seconds)
+
+    monkeypatch.setattr(recorder.Film, "add", stuck)
+    film = opened(tmp_path)
+    kept = [offer(film, n) for n in range(300)]
+    alive = sum(r() is not None for r in kept)
+    assert film.summary().dropped >= 300 - recorder.QUEUE - 1
+    assert alive <= recorder.QUEUE + 1, "no more pictures stay in memory than the queue has room"
+    begun = time.monotonic()
+    film.stop()
+    assert time.monotonic() - begun < 5
+    assert not film.finished
+    assert not film.write(picture(0), reading(0, 99.0), 99.0)
+    gate.set()
+    summary = film.close()
+    assert film.finished
+    assert film.error is None
+    assert summary.frames == len(lines(film.path)) == len(decoded(film.path)[0])
+    assert summary.frames + summary.dropped == 300
+
+
+def offer(film: Recorder, n: int) -> weakref.ref[Image]:
+    """Writes a picture and keeps no hold of it; tells whether someone else does."""
+    image = picture(n)
+    film.write(image, reading(n, n / 30), n / 30)
+    return weakref.ref(image)
+
+
+def test_large_pictures_fill_the_queue_sooner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate, begun = threading.Event(), threading.Event()
+
+    def stuck(self: recorder.Film, image: Image, seconds: float) -> None:
+        begun.set()
+        assert gate.wait(PATIENCE)
+
+    monkeypatch.setattr(recorder.Film, "add", stuck)
+    monkeypatch.setattr(recorder, "QUEUE_BYTES", 3 * WIDTH * HEIGHT * 3)
+    film = opened(tmp_path)
+    assert film.write(picture(0), reading(0, 0.0), 0.0)
+    assert begun.wait(PATIENCE)
+    taken = sum(film.write(picture(n), reading(n, n), n) for n in range(1, 12))
+    gate.set()
+    film.close()
+    assert taken == 2, "with the one being written they are three"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
+@pytest.mark.parametrize("where", ["film", "lines", "sync"])
+def test_whatever_the_disk_refuses_stops_with_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, where: str
+) -> None:
+    film = opened(tmp_path)
+    for n in range(10):
+        put(film, picture(n), n, n / 30)
+    end = time.monotonic() + PATIENCE
+    while film.summary().frames < 10:
+        assert time.monotonic() < end
+        time.sleep(0.002)
+
+    def refuse(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    target = {"film": (recorder.Film, "add"), "lines": (recorder.Lines, "add"),
+              "sync": (recorder, "sync")}[where]  # fmt: skip
+    monkeypatch.setattr(*target, refuse)
+    film.write(picture(10), reading(10, 1.0), 1.0)
+    error = wait_for_error(film)
+    film.stop()
+    monkeypatch.undo()
+    film.close()
+    assert film.error is error
+    assert os.strerror(code) in str(error)
+    assert str(film.path) in str(error)
+    assert "\n" not in str(error)
+    assert len(lines(film.path)) >= 10
+    assert len(decoded(film.path)[0]) >= 10
+    assert session(film.path)["error"] == str(error)
+
+
+@pytest.mark.parametrize("raw", ["off", "lossless"])
+def test_a_real_disk_that_runs_full_leaves_a_recording_that_plays(disk: Path, raw: str) -> None:
+    film = Recorder(settings(disk, raw=raw), WIDTH, HEIGHT, 30, {})
+    n = 0
+    while film.error is None:
+        assert n < 20_000
+        film.write(noise(n), reading(n, n / 30), n / 30, noise(n))
+        n += 1
+        time.sleep(0.001)
+    film.close()
+    assert "No space left" in str(film.error)
+    kept = lines(film.path)
+    times = decoded(film.path)[0]
+    assert len(times) > 20
+    assert kept[-1]["time"] - kept[0]["time"] - times[-1] < 1
+    if raw == "lossless":
+        assert len(decoded(film.path, recorder.RAW)[0]) > 20
+
+
+def test_a_real_disk_is_left_its_free_space(disk: Path) -> None:
+    with pytest.raises(RecordingError, match="min_free_mb"):
+        Recorder(settings(disk, 10), WIDTH, HEIGHT, 30, {})
+    film = Recorder(settings(disk, 2), WIDTH, HEIGHT, 30, {})
+    (disk / "filler").write_bytes(bytes(2_500_000))
+    put(film, picture(0), 0, 0.0)
+    assert "recording.min_free_mb keeps 2" in str(wait_for_error(film))
+    film.close()
+    assert len(decoded(film.path)[0]) == len(lines(film.path)) == 1
+    assert session(film.path)["ended"] is not None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX permissions")
+def test_a_folder_without_permission_is_named() -> None:
+    code = """
+        import os, sys, tempfile
+        from pathlib import Path
+        from test_recorder import opened
+        from live_digits.errors import RecordingError
+        folder = Path(sys.argv[1])
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        try:
+            opened(folder / "recordings")
+        except RecordingError as e:
+            print(e)
+        """
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o555)
+        process = run(code, name)
+        out, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+    assert "Permission denied" in out
+    assert "recording.folder" in out
+    assert out.count("\n") == 1
+
+
+def test_two_programs_that_record_at_once_share_no_name(tmp_path: Path) -> None:
+    code = """
+        import sys, time
+        from pathlib import Path
+        from test_recorder import opened, picture, put
+        print("ready", flush=True)
+        sys.stdin.readline()
+        for turn in range(4):
+            film = opened(Path(sys.argv[1]))
+            for n in range(5):
+                put(film, picture(n), n, n / 30)
+            print(film.close().path, flush=True)
+        """
+    processes = [run(code, str(tmp_path)) for _ in range(2)]
+    try:
+        for process in processes:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        told = [process.communicate(timeout=PATIENCE)[0].split() for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    paths = [Path(p) for out in told for p in out]
+    assert len(set(paths)) == 8
+    assert set(paths) == set(tmp_path.iterdir())
+    assert len({p.name[:19] for p in paths}) < 8, "some began in the same second"
+    for path in paths:
+        assert len(lines(path)) == len(decoded(path)[0]) == session(path)["frames"] == 5
+
+
 def run(code: str, *arguments: str) -> subprocess.Popen[str]:
     """A Python process with this checkout on its path."""
     root = Path(recorder.__file__).resolve().parents[1]
@@ -400,6 +649,7 @@ def run(code: str, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)},
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
