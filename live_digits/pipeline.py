@@ -218,22 +218,18 @@ def _own_ink(dark: inks.Darkness, lines: Image, dilated: Image, threshold: int) 
     own = np.zeros_like(dark.raw)
     if not len(found.at):
         return own
-    count = np.maximum(found.area(), 1)
-    kept = np.bincount(found.owner, dilated.ravel()[found.at], found.count) > 0
+    kept = found.total(dilated.ravel()[found.at] > 0) > 0
     if threshold:
-        own.ravel()[found.at[kept[found.owner]]] = 255
+        own.ravel()[found.at[found.spread(kept)]] = 255
         return own
-    even = np.bincount(found.owner, dark.even.ravel()[found.at], found.count)
-    kept &= even >= _STRONG * count
-    mine = kept[found.owner]
-    at, owner = found.at[mine], found.owner[mine]
-    raw = dark.raw.ravel()[at].astype(np.float64)
-    mean = np.bincount(owner, raw, found.count) / count
-    upper = raw >= mean[owner]
-    darker = np.maximum(np.bincount(owner[upper], minlength=found.count), 1)
-    level = np.bincount(owner[upper], raw[upper], found.count) / darker
-    value = raw * (_HALF / (_OWN * np.maximum(level, 1)))[owner]
-    own.ravel()[at] = np.minimum(value, 255).astype(np.uint8)
+    count = np.maximum(found.area(), 1)
+    kept &= found.total(dark.even.ravel()[found.at]) >= _STRONG * count
+    raw = dark.raw.ravel()[found.at].astype(np.float32)
+    mean = found.total(raw) / count
+    upper = raw >= found.spread(mean.astype(np.float32))
+    level = found.total(raw * upper) / np.maximum(found.total(upper), 1)
+    factor = np.where(kept, _HALF / (_OWN * np.maximum(level, 1)), 0).astype(np.float32)
+    own.ravel()[found.at] = np.minimum(raw * found.spread(factor), 255).astype(np.uint8)
     return own
 
 
@@ -248,7 +244,7 @@ def _blobs(own: Image) -> tuple[list[Blob], Labels, npt.NDArray[np.intp]]:
     new = np.zeros(found.count, np.int32)
     new[keep] = np.arange(1, len(keep) + 1)
     labels = found.labels
-    labels.ravel()[found.at] = new[found.owner]
+    labels.ravel()[found.at] = found.spread(new)
     blobs = [Blob(int(new[i]), Box(*(int(v) for v in boxes[i])), int(area[i])) for i in keep]
     return blobs, labels, found.at
 

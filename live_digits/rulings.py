@@ -95,8 +95,8 @@ def _level_lines(mask: Image, dark: Image, alone: float) -> Image | None:
     if not long.any():
         return None
     # How dark each piece's line is; a pixel far darker than that is no part of it.
-    inked = thin.ravel()[found.at] > 0
-    where, owner = found.at[inked], found.owner[inked]
+    inked = (thin.ravel()[found.at] > 0) & found.spread(np.isin(range(found.count), pieces.label))
+    where, owner = found.at[inked], found.spread(np.arange(found.count))[inked]
     depth = dark.ravel()[where]
     total = np.bincount(owner, depth, found.count)[pieces.label]
     count = np.bincount(owner, minlength=found.count)[pieces.label]
@@ -145,8 +145,9 @@ def _line_pieces(found: Regions, boxes: Ints, thin: Image) -> _Pieces:
     columns = found.labels.shape[1]
     wide = boxes[:, 2].astype(np.float64)
     long = wide >= _LINE_PIECE
-    kept = long[found.owner]
-    at, owner, count = found.at[kept], found.owner[kept], found.count
+    kept = found.spread(long)
+    count = found.count
+    at, owner = found.at[kept], found.spread(np.arange(count))[kept]
     ys, xs = np.divmod(at, columns)
     n = np.maximum(np.bincount(owner, minlength=count), 1).astype(np.float64)
     mx, my = (np.bincount(owner, v, count) / n for v in (xs, ys))

@@ -34,6 +34,8 @@ _CUT_MARGIN = 0.2
 """No cut is nearer to the blob's side, or to another cut, than this share of its height."""
 _SLANTS = (-0.35, 0.0, 0.25)
 """Cuts lean by these (dx per dy); the lean that crosses the least ink is taken."""
+_LEANS = np.array(_SLANTS)[:, None]
+_ROWS = np.arange(len(_SLANTS))[:, None]
 _PART = 0.55
 """A piece lower than this share of its neighbour may be a part of it."""
 _NEAR = 0.3
@@ -136,12 +138,14 @@ def _cut(blob: Blob, labels: Labels, fresh: int) -> tuple[Blob, ...]:
     b = blob.box
     view = labels[b.y : b.bottom, b.x : b.right]
     ys, xs = np.nonzero(view == blob.id)
+    leaned = xs + _LEANS * (ys - b.h / 2)
+    columns = np.clip(leaned.astype(np.intp), 0, b.w - 1) + _ROWS * b.w
+    profiles = np.bincount(columns.ravel(), minlength=len(_SLANTS) * b.w).reshape(-1, b.w)
     best: tuple[float, list[int], npt.NDArray[np.float64]] | None = None
-    for slant in _SLANTS:
-        leaned = xs + slant * (ys - b.h / 2)
-        cuts, cost = _cuts(leaned, b)
+    for profile, lean in zip(profiles, leaned, strict=True):
+        cuts, cost = _cuts(profile, b)
         if cuts and (best is None or cost < best[0]):
-            best = cost, cuts, leaned
+            best = cost, cuts, lean
     if best is None:
         return (blob,)
     _, cuts, leaned = best
@@ -159,9 +163,9 @@ def _cut(blob: Blob, labels: Labels, fresh: int) -> tuple[Blob, ...]:
     return tuple(parts)
 
 
-def _cuts(leaned: npt.NDArray[np.float64], box: Box) -> tuple[list[int], float]:
-    """Columns of least ink, far enough apart, and the mean ink they cross (pixels)."""
-    profile = np.bincount(np.clip(leaned.astype(int), 0, box.w - 1), minlength=box.w)
+def _cuts(profile: npt.NDArray[np.intp], box: Box) -> tuple[list[int], float]:
+    """Columns of least ink, far enough apart, and the mean ink they cross (pixels). `profile`: the
+    ink of each column."""
     soft = np.convolve(profile, (0.25, 0.5, 0.25), "same")
     margin = max(2, round(_CUT_MARGIN * box.h))
     most = min(_MOST_CUTS, max(1, round(box.w / (_CUT_STEP * box.h)) - 1))
@@ -191,26 +195,28 @@ def _joins(blobs: Sequence[Blob]) -> list[tuple[tuple[Blob, ...], bool]]:
     x0, y0, x1, y1 = (
         np.array([getattr(b.box, k) for b in blobs]) for k in ("x", "y", "right", "bottom")
     )
-    high = np.maximum(y1 - y0, 1)
-    for i, big in enumerate(blobs):
-        reach = _NEAR * max(big.box.h, big.box.w / 2)
-        across = np.maximum(x0, x0[i]) - np.minimum(x1, x1[i])
-        down = np.maximum(y0, y0[i]) - np.minimum(y1, y1[i])
-        near = (across <= reach) & (down <= reach)
-        near[i] = False
-        smaller = near & (high < _PART * high[i]) & (x1 - x0 < 1.2 * high[i])
-        parts = [blobs[int(j)] for j in np.flatnonzero(smaller) if _fits(big, blobs[int(j)])]
+    high, wide = np.maximum(y1 - y0, 1), x1 - x0
+    reach = _NEAR * np.maximum(high, wide / 2)[:, None]
+    across = np.maximum(x0[:, None], x0) - np.minimum(x1[:, None], x1)
+    down = np.maximum(y0[:, None], y0) - np.minimum(y1[:, None], y1)
+    near = (across <= reach) & (down <= reach)
+    np.fill_diagonal(near, False)
+    lower = high < _PART * high[:, None]
+    smaller = near & lower & (wide < 1.2 * high[:, None])
+    alike = near & ~lower & (high <= high[:, None])
+    for i in (int(k) for k in np.flatnonzero((smaller | alike).any(axis=1))):
+        big = blobs[i]
+        parts = [blobs[int(j)] for j in np.flatnonzero(smaller[i]) if _fits(big, blobs[int(j)])]
         parts = sorted(parts, key=lambda p: -p.ink)[: _MOST_JOINED - 1]
         for p in parts:
             groups.append(((big, p), _belongs(big.box, p.box)))
         if len(parts) > 1:
             groups.append(((big, *parts), all(_belongs(big.box, p.box) for p in parts)))
-        alike = near & (high >= _PART * high[i]) & (high <= high[i])
-        for j in (int(k) for k in np.flatnonzero(alike)):
+        for j in (int(k) for k in np.flatnonzero(alike[i])):
             if high[j] == high[i] and j < i:
                 continue
             both = union((big.box, blobs[j].box))
-            close = max(across[j], down[j]) <= _HALVES_NEAR * both.h
+            close = max(across[i, j], down[i, j]) <= _HALVES_NEAR * both.h
             if close and both.w <= _HALVES_WIDE * both.h and both.h <= 2.2 * high[i]:
                 groups.append(((big, blobs[j]), False))
     return groups
