@@ -943,7 +943,7 @@ def test_without_a_display_it_runs_reads_and_records(tmp_path: Path) -> None:
     outcome = live.run()
     assert "".join(outcome.lines).replace(" ", "") == "7" * DIGITS
     (folder,) = recorded(tmp_path)
-    assert film_of(folder)[0] == outcome.recordings[0].frames > 20
+    assert film_of(folder)[0] == outcome.recordings[0].frames >= 10
 
 
 # --- automatic parameters ---

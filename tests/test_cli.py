@@ -376,7 +376,7 @@ def test_no_window_alone_records_nothing(shell: Shell) -> None:
 
 
 def test_json_of_a_run_is_one_line_a_frame(shell: Shell) -> None:
-    line = "--no-window --source demo --duration 2 --json --stats s.json"
+    line = "--no-window --source demo --duration 3 --json --stats s.json"
     done = shell(*line.split(), *SMALL)
     assert done.code == 0, done.err
     lines = done.json()
@@ -386,7 +386,7 @@ def test_json_of_a_run_is_one_line_a_frame(shell: Shell) -> None:
     assert frames == sorted(set(frames))
     stats = json.loads((shell.folder / "s.json").read_text(encoding="utf-8"))
     assert len(lines) == stats["frames_shown"]
-    assert lines[-1]["digits"]
+    assert any(entry["digits"] for entry in lines)
 
 
 def test_every_frame_of_a_video_is_recorded(shell: Shell, tmp_path: Path) -> None:
@@ -608,7 +608,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(shell: Shell, tmp_path: Path, f
 
 @POSIX
 def test_an_interrupted_reading_ends_without_a_traceback(shell: Shell, tmp_path: Path) -> None:
-    video = film(tmp_path / "page.mp4", frames=200)
+    video = film(tmp_path / "page.mp4", frames=900)
     process = shell.start("read", "--json", video, "--save", "copies")
     assert process.stdout is not None
     assert process.stderr is not None
