@@ -34,7 +34,7 @@ from live_digits.hands import HandsWorker, covered, hidden
 from live_digits.inference import InferenceWorker
 from live_digits.looker import Looker
 from live_digits.overlay import contact_sheet, decorate, draw, stage_view
-from live_digits.pipeline import crops
+from live_digits.pipeline import Vision, crops
 from live_digits.reader import Follower, Seen
 from live_digits.recorder import Opening, Recorder
 from live_digits.sources import Source
@@ -133,6 +133,7 @@ class App:
         self._covered: Callable[[Box], bool] | None = None
         self._reading: Reading | None = None
         self._picture: Image | None = None
+        self._stage: tuple[Vision, str, tuple[int, ...], Image] | None = None
         self._stale = False
         self._frozen = False
         self._view = 0
@@ -341,7 +342,13 @@ class App:
         result = draw(image, reading, status, self._with_confidence)
         if not self._view or self._seen is None:
             return result
-        picture = stage_view(self._seen.vision.stages, VIEWS[self._view], result)
+        vision, view = self._seen.vision, VIEWS[self._view]
+        known = self._stage
+        if known and known[0] is vision and known[1:3] == (view, result.shape):
+            picture = known[3].copy()  # a stage's own picture changes only with a new look
+        else:
+            picture = stage_view(vision.stages, view, result)
+            self._stage = (vision, view, result.shape, picture.copy()) if view != "grid" else None
         decorate(picture, status)
         return picture
 

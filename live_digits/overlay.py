@@ -34,6 +34,8 @@ _QUIET = (168, 160, 152)
 _ALARM = (66, 66, 214)
 _SURE_FROM = 0.9
 _BELOW = (0, 0, 0)
+_EVERY_FRAME = 0.8
+"""Vision looks at every frame if it does at this share of them."""
 _MOST_LINES = 14
 """Text lines listed at most; a page of more ends with an ellipsis."""
 
@@ -204,12 +206,18 @@ def _parts(status: Status) -> list[str]:
     parts += [
         f"latency {status.latency_ms:.0f} ms",
         f"dropped {status.dropped}",
-        f"vision {status.vision_ms:.0f} ms",
+        f"vision {status.vision_ms:.0f} ms{_sparse(status)}",
         f"batch {status.batch} in {status.inference_ms:.1f} ms",
         f"{status.model}, {status.profile}" if status.model else status.profile,
         "h: help",
     ]
     return parts
+
+
+def _sparse(status: Status) -> str:
+    """How often vision looks, where that is not at every frame: the machine cannot do more."""
+    sparse = 0 < status.vision_fps < _EVERY_FRAME * status.fps
+    return f", {status.vision_fps:.0f} times a second" if sparse else ""
 
 
 def _lines(image: Image, lines: Sequence[str], unit: float) -> None:

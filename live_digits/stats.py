@@ -105,6 +105,19 @@ def _windows_peak() -> int:
     return int(counters.PeakWorkingSetSize)
 
 
+def _recent(times: deque[float], now: float) -> None:
+    """Adds a moment and forgets those before the last `_RATE_SPAN` seconds."""
+    times.append(now)
+    while now - times[0] > _RATE_SPAN:
+        times.popleft()
+
+
+def _rate(times: deque[float]) -> float:
+    """Moments a second."""
+    span = times[-1] - times[0] if times else 0.0
+    return (len(times) - 1) / span if span > 0 else 0.0
+
+
 class Figures:
     """All that a run counts. Belongs to the loop's thread."""
 
@@ -126,6 +139,7 @@ class Figures:
         self._first_label: float | None = None
         self._labelled: frozenset[int] = frozenset()
         self._times: deque[float] = deque()
+        self._looked_at: deque[float] = deque()
         self._status, self._status_at = Status(), 0.0
 
     def shown(self, now: float, arrived: float | None) -> None:
@@ -137,15 +151,14 @@ class Figures:
         if self.begun is None:
             self.begun = now
         self.latency.add(now - arrived)
-        self._times.append(now)
-        while now - self._times[0] > _RATE_SPAN:
-            self._times.popleft()
+        _recent(self._times, now)
 
     def looked(self, seconds: float, reused: bool) -> None:
         """Vision has looked at a frame, or found that it shows nothing new."""
         self.vision.add(seconds)
         self.looks += not reused
         self.reused += reused
+        _recent(self._looked_at, time.monotonic())
 
     def presented(self, seconds: float) -> None:
         """Drawing, showing and handing to the recorder took so long."""
@@ -167,12 +180,12 @@ class Figures:
         """The figures for the picture, renewed twice a second."""
         if now - self._status_at < _REFRESH and self._status_at:
             return self._status
-        span = self._times[-1] - self._times[0] if self._times else 0.0
         took = inference.times[-1] if inference.times else 0.0
         self._status_at = now
         self._status = replace(
             self._status,
-            fps=(len(self._times) - 1) / span if span > 0 else 0.0,
+            fps=_rate(self._times),
+            vision_fps=_rate(self._looked_at),
             latency_ms=1000 * self.latency.recent(_NEWEST),
             vision_ms=1000 * self.vision.recent(_NEWEST),
             batch=inference.last_batch,

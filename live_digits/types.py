@@ -251,6 +251,7 @@ class Status:
     fps: float = 0.0
     latency_ms: float = 0.0
     vision_ms: float = 0.0
+    vision_fps: float = 0.0
     batch: int = 0
     inference_ms: float = 0.0
     dropped: int = 0
