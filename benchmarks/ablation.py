@@ -31,6 +31,7 @@ def variants(base: Recipe) -> dict[str, Recipe]:
         "as committed, but short": base,
         "no random changes of the crops": replace(base, changed=False),
         "no drawn pages": replace(base, pages=0),
+        "made crops not judged": replace(base, judged=0),
         "no crops of 'not a digit'": replace(base, reject=False),
         "half as wide": replace(base, width=0.5),
     }
@@ -43,7 +44,7 @@ def main() -> None:
     parser.add_argument("--photos", type=Path)
     parser.add_argument("--epochs", type=int, default=3)
     given = parser.parse_args()
-    base = replace(RECIPES["cnn"], epochs=given.epochs, pages=PAGES)
+    base = replace(RECIPES["cnn"], epochs=given.epochs, pages=PAGES, judged=1)
     settings = Settings()
     for what, recipe in variants(base).items():
         start = time.monotonic()
