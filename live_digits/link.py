@@ -52,7 +52,7 @@ class Limits:
     stale: float = 1.0
     lost: float = 3.0
     attempt: float = 5.0
-    pauses: tuple[float, float] = (0.1, 1.0)
+    pauses: tuple[float, float] = (0.1, 0.8)
 
 
 _SLOW = 3.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live_digits.link import Limits, Link, State, Todo
@@ -237,6 +237,7 @@ EVENTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(EVENTS)
 def test_whatever_happens(events: list[float | str]) -> None:
     clocked = Clocked()

@@ -22,7 +22,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live_digits import camera as cameras
@@ -863,6 +863,7 @@ def test_exif_orientation(tmp_path: Path, orientation: int, suffix: str) -> None
     assert image[3, 3].tolist() == pytest.approx([20, 40, 220], abs=12)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_to_stored_finds_the_same_pixels(data: st.DataObject) -> None:
     width, height = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 12))
@@ -897,6 +898,7 @@ def test_too_many_pixels_are_refused_by_the_header(
 STARTS = [b"", b"\xff\xd8", b"II*\0", b"MM\0*", b"BM", b"RIFF0000WEBP", b"GIF8", b"P6 "]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([*STARTS, b"\x89PNG\r\n\x1a\n"]))
 def test_headers_of_noise(noise: bytes, start: bytes) -> None:
     data = bytearray(start + noise)
