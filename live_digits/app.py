@@ -365,7 +365,7 @@ class App:
         vision, view = self._seen.vision, VIEWS[self._view]
         known = self._stage
         if known and known[0] is vision and known[1:3] == (view, result.shape):
-            picture = known[3].copy()  # a stage's own picture changes only with a new look
+            picture: Image = known[3].copy()  # a stage's own picture changes only with a new look
         else:
             picture = stage_view(vision.stages, view, result)
             self._stage = (vision, view, result.shape, picture.copy()) if view != "grid" else None
