@@ -135,6 +135,8 @@ class App:
         self._picture: Image | None = None
         self._stage: tuple[Vision, str, tuple[int, ...], Image] | None = None
         self._stale = False
+        self._silent: float | None = None
+        self._forgotten = False
         self._frozen = False
         self._view = 0
         self._help = False
@@ -178,6 +180,7 @@ class App:
         self._listen()
         self._take_opened()
         self._take_ended()
+        self._silent = None if frame is not None else self._source.signal.silent
         if frame is not None:
             if not self._frozen or self._seen is None:
                 self._look(frame)
@@ -190,6 +193,8 @@ class App:
                 self._present(frame.time, None)
         elif self._source.finished and not self._frozen:
             return False
+        elif self._frame and self._silent is not None and not self._frozen:
+            self._show_silence(self._frame, now)
         elif self._seen and self._due(now):
             self._relook()
             self._present(None, None)
@@ -208,7 +213,7 @@ class App:
     def _look(self, frame: Frame) -> None:
         """A new frame: what vision has found, in it or in one before; tracks, and what is known;
         asks for what is not."""
-        self._frame = frame
+        self._frame, self._forgotten = frame, False
         self._covered = self._hidden(frame)
         self._looker.submit(frame, self._pipeline)
         self._see(frame)
@@ -262,6 +267,21 @@ class App:
         self._follower.learn(self._worker.results())
         self._ask()
         self._understand(self._seen.frame)
+
+    def _show_silence(self, frame: Frame, now: float) -> None:
+        """The last frame of a source that has lost its signal, and nothing read of it: what was
+        there is gone for all that is known. Its recording waits for the next frame."""
+        if not self._forgotten:
+            self._forgotten = True
+            while self._looker.take(0.0) is not None:
+                pass  # what it has found since belongs to the time before
+            self._follower.reset()
+            self._seen = replace(self._seen, tracks=()) if self._seen else None
+            height, width = frame.image.shape[:2]
+            self._reading = Reading(frame.source, frame.seq, frame.time, width, height)
+        elif now - self._figures.shown_at < _REFRESH:
+            return
+        self._present(None, None)
 
     def _ask(self, every: bool = False) -> None:
         """Hands the worker what needs a reading, when it is free; `every`: all boxes at once."""
@@ -363,6 +383,10 @@ class App:
         recorded = recorder.summary() if recorder else None
         figures = self._figures.current(now, self._worker.stats)
         message = self._message if now < self._message_until else self._source.note
+        if self._silent is not None:
+            figures = replace(figures, fps=0.0)
+            if self._frozen and not message:
+                message = f"no signal for {self._silent:.0f} s"
         return replace(
             figures,
             dropped=self._source.dropped,
@@ -376,6 +400,7 @@ class App:
             help=self._help,
             recording_s=recorded.seconds if recorded else None,
             recording_dropped=recorded.dropped if recorded else 0,
+            silent_s=None if self._frozen else self._silent,
             message=message,
             error=self._alarm(),
         )
@@ -638,7 +663,9 @@ class App:
             "frames_captured": self._source.captured,
             "dropped": self._source.dropped,
             "source": self._source.info.as_json(),
-            "reconnects": self._source.reconnects,
+            "reconnects": self._source.signal.reconnects,
+            "outages": self._source.signal.outages,
+            "time_lost_s": round(self._source.signal.lost_s, 3),
             "hands": self._hands.stats().as_json() if self._hands else None,
         }
         stats["recording"] = dict(self._recordings[-1].as_json()) if self._recordings else None

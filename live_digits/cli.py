@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -616,12 +617,18 @@ def train(
 
 @app.command()
 def cameras() -> int:
-    """Lists the cameras there are."""
-    from live_digits.sources import list_cameras
+    """Lists the cameras there are: number, name, modes. Disturbs none that is in use."""
+    from live_digits.sources import describe_cameras
 
-    there = list_cameras()
-    for spec, name in there:
-        print(f"{spec}  {name}")
+    there = describe_cameras()
+    for camera in there:
+        print(f"{camera.spec}  {camera.name}")
+        for line in camera.modes:
+            print(f"   {line}")
+        if camera.users:
+            print(f"   in use by {', '.join(camera.users)}")
+        if camera.note:
+            print(f"   {camera.note}")
     if not there:
         say("no camera is connected; --source demo shows the built-in scene")
     return 0
@@ -720,4 +727,14 @@ def _line_of(error: Exception) -> str | None:
 
 def main() -> None:
     """The command `live-digits`."""
-    sys.exit(invoke(sys.argv[1:]))
+    code = invoke(sys.argv[1:])
+    used = sys.modules.get("live_digits.sources")
+    if used is not None and used.blocked_readers():
+        # A read that blocks in a driver may return while Python takes itself apart, and would
+        # crash the process then.
+        logging.shutdown()
+        with contextlib.suppress(BrokenPipeError):  # the reader of a pipe has gone
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

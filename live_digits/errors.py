@@ -10,7 +10,41 @@
     └── HandsError              a hand model that is missing or damaged
 
 The message says what was got, what was expected and what to do; it is printed as it is.
+No message of a source carries a password: `redact` has been over it.
 """
+
+from __future__ import annotations
+
+import re
+
+_SECRETS = re.compile(
+    r"(?i)([?&;](?:\w*(?:passw|pwd|token|secret|api_?key|signature)\w*|pass|pw|auth|key|sig)=)[^&;#\s]+"
+)
+"""A password in a URL's query."""
+_STARRED = r"\1***"
+_BARE = re.compile(r"([^\s/@:'\"]{2,}):\S+@")
+"""A password in what is no whole URL: user:password@host."""
+
+
+def redact(text: str) -> str:
+    """A URL, or a text that holds some, with its passwords starred: user:password@ → user:***@,
+    ?pwd=password → ?pwd=***."""
+    if "://" in text:
+        before, sign, rest = text.partition("://")
+        return _redact_url(before, sign, rest)
+    return _SECRETS.sub(_STARRED, _BARE.sub(r"\1:***@", text))
+
+
+def _redact_url(head: str, sign: str, rest: str) -> str:
+    cut = re.search(r"[/?#]", rest)
+    end = cut.start() if cut else len(rest)
+    authority = rest[:end]
+    if "@" not in authority and re.match(r"[^:]*:(?!\d*$)", authority):
+        end, authority = len(rest), rest  # a password with a bare / in it
+    user, at, host = authority.rpartition("@")
+    if at and ":" in user:
+        authority = f"{user.partition(':')[0]}:***@{host}"
+    return f"{head}{sign}{authority}{_SECRETS.sub(_STARRED, rest[end:])}"
 
 
 class LiveDigitsError(Exception):
@@ -23,6 +57,10 @@ class ConfigError(LiveDigitsError):
 
 class SourceError(LiveDigitsError):
     """A camera, file, folder or stream gives no frames."""
+
+    def __init__(self, message: str) -> None:
+        # The net below all that names its source with care: each word by itself.
+        super().__init__(re.sub(r"\S+", lambda word: redact(word[0]), message))
 
 
 class ModelError(LiveDigitsError):

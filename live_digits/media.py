@@ -65,8 +65,8 @@ def expand_inputs(paths: Sequence[str]) -> list[Path]:
     for text in paths:
         text = os.path.expanduser(text)
         kind = file_kind(text)
-        if kind == "device":
-            raise SourceError(f"{text} is a device; expected a file, a folder or a glob")
+        if kind in ("device", "pipe"):
+            raise SourceError(f"{text} is a {kind}; expected a file, a folder or a glob")
         if kind == "file":
             if not (is_picture(text) or is_video(text)):
                 raise SourceError(
@@ -96,21 +96,27 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def file_kind(text: str) -> str:
-    """file, folder, glob or device. Raises SourceError for what is missing or of another kind."""
+    """file, folder, glob, device or pipe. Raises SourceError for what is missing or of no kind
+    that is read."""
     if glob.has_magic(text) and not os.path.lexists(text):
         return "glob"
     try:
         mode = os.stat(text).st_mode
     except (OSError, ValueError) as e:
         if isinstance(e, (FileNotFoundError, NotADirectoryError)):
-            raise SourceError(_missing(text)) from e
-        raise SourceError(f"{text!r} cannot be read: {why(e)}") from e
-    for test, kind in ((stat.S_ISREG, "file"), (stat.S_ISDIR, "folder"), (stat.S_ISCHR, "device")):
-        if test(mode):
-            return kind
-    raise SourceError(
-        f"{text} is a pipe, a socket or a disk; expected a camera, a file, a folder or a URL"
-    )
+            raise SourceError(
+                _missing(text)
+            ) from None  # what was meant as a URL may hold a password
+        raise SourceError(f"{text!r} cannot be read: {why(e)}") from None
+    kinds = {
+        stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFCHR: "device", stat.S_IFIFO: "pipe",
+    }  # fmt: skip
+    kind = kinds.get(stat.S_IFMT(mode))
+    if kind is None:
+        raise SourceError(
+            f"{text} is a socket or a disk; expected a camera, a file, a pipe, a folder or a URL"
+        )
+    return kind
 
 
 def _missing(text: str) -> str:
@@ -138,6 +144,8 @@ def _missing(text: str) -> str:
 
 def why(error: Exception) -> str:
     """The reason without the address: that may hold a password."""
+    if isinstance(error, av.error.ExitError):
+        return "no answer in time"
     return getattr(error, "strerror", None) or type(error).__name__
 
 
@@ -369,7 +377,8 @@ def decode_video(
         if first is None:
             raise SourceError(f"{name} holds no video frame that can be decoded")
     except (av.error.FFmpegError, OSError) as e:
-        raise SourceError(f"{name}: reading failed: {why(e)}") from e
+        # A stream's own error repeats its address, with the password.
+        raise SourceError(f"{name}: reading failed: {why(e)}") from None if remote else e
     finally:
         if damaged:
             log.warning("%s: %d damaged packets left out", name, damaged)

@@ -33,6 +33,15 @@ _UNSURE = (64, 158, 228)
 _QUIET = (168, 160, 152)
 _ALARM = (66, 66, 214)
 _SURE_FROM = 0.9
+_GREYED, _GREYED_LIFT = 0.45, 20
+"""What becomes of the grey levels of a last frame: share kept, and levels added."""
+_SIGNAL_WIDTH, _SIGNAL_HEIGHT = 0.6, 0.12
+"""The most that NO SIGNAL takes of the picture's width and height."""
+_ROOM_FOR_BAR, _ROOM_FOR_NOTE = 100, 200
+"""Rows from which there is room for the bar and for a message beside NO SIGNAL."""
+_SIGNAL_PIXELS = 240
+"""A small picture gives it more: so much, if it can."""
+_SMALLEST_BELOW = 0.4
 _BELOW = (0, 0, 0)
 _EVERY_FRAME = 0.8
 """Vision looks at every frame if it does at this share of them."""
@@ -107,15 +116,61 @@ def annotate(image: Image, reading: Reading, confidence: bool = True) -> Image:
 
 
 def decorate(out: Image, status: Status) -> None:
-    """Writes the status bar, recording mark, messages and help onto `out`."""
+    """Greys `out` where the signal is gone, then writes the status bar, recording mark, messages
+    and help onto it."""
     unit = _unit(out)
-    _bar(out, status, unit)
+    silent = status.silent_s is not None
+    if status.silent_s is not None:
+        _no_signal(out, status.silent_s)
+    if not silent or out.shape[0] >= _ROOM_FOR_BAR:
+        _bar(out, status, unit)
+    if silent and out.shape[0] < _ROOM_FOR_NOTE:
+        return
     if status.error:
         _note(out, status.error, unit, _ALARM)
     elif status.message:
         _note(out, status.message, unit, _PLATE)
     if status.help:
         _help(out, unit)
+
+
+def _no_signal(image: Image, seconds: float) -> None:
+    """The last frame in grey, half as bright, and over it that it is the last, and how old."""
+    height, width = image.shape[:2]
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    image[:] = cv2.convertScaleAbs(grey, alpha=_GREYED, beta=_GREYED_LIFT)[..., None]
+    title, below = "NO SIGNAL", f"last frame {_ago(seconds)} ago"
+    room = max(_SIGNAL_WIDTH * width, min(_SIGNAL_PIXELS, 0.92 * width))
+    size = _fitting(title, room, max(_SIGNAL_HEIGHT * height, min(_SIGNAL_PIXELS / 8, height / 3)))
+    small = min(max(0.5 * size, _SMALLEST_BELOW), _fitting(below, room, height / 4))
+    (w, h), (sw, sh) = _measure(title, size), _measure(below, small)
+    pad = max(1, round(0.6 * h))
+    if height < _ROOM_FOR_BAR:
+        below, sw, sh = "", 0, 0
+    tall = h + sh + (3 if below else 2) * pad
+    x, y = (width - w) // 2, (height - tall) // 2
+    wide = max(w, sw) + 2 * pad
+    left = max(0, (width - wide) // 2)
+    cv2.rectangle(image, (left, max(0, y)), (left + wide, y + tall), _PLATE, cv2.FILLED)
+    cv2.rectangle(image, (left, max(0, y)), (left + wide, y + tall), _ALARM, _weight(size))
+    _write(image, title, x, y + pad + h, size)
+    _write(image, below, (width - sw) // 2, y + 2 * pad + h + sh, small, _SOFT)
+
+
+def _fitting(text: str, width: float, height: float) -> float:
+    """The size at which a text fills a width or a height, pixels, whichever comes first."""
+    w, h = _measure(text, 1.0)
+    return float(max(_TINY, min(width / w, height / h)))
+
+
+def _ago(seconds: float) -> str:
+    """7 s, 2 min 05 s, 1 h 02 min: whole units, so that nothing races."""
+    s = int(seconds)
+    if s < 60:
+        return f"{s} s"
+    if s < 3600:
+        return f"{s // 60} min {s % 60:02} s"
+    return f"{s // 3600} h {s % 3600 // 60:02} min"
 
 
 def _frame(image: Image, box: Box, colour: Any, width: int) -> None:

@@ -237,6 +237,18 @@ class SourceInfo:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """How a live source fares. `silent`: seconds since the last frame where the signal is gone,
+    else None. `outages` counts how often frames stopped, `reconnects` how often a new connection
+    brought them back; `lost_s` is all the time without them, seconds."""
+
+    silent: float | None = None
+    outages: int = 0
+    reconnects: int = 0
+    lost_s: float = 0.0
+
+
 VIEWS = ("result", "grey", "blur", "edges", "dilated", "ink", "grid")
 """The stage views, in the order of the key v."""
 
@@ -262,6 +274,8 @@ class Status:
     help: bool = False
     recording_s: float | None = None
     recording_dropped: int = 0
+    silent_s: float | None = None
+    """Seconds since the last frame of a source whose signal is gone."""
     message: str = ""
     error: str = ""
 

@@ -15,7 +15,9 @@ import numpy as np
 
 from live_digits.config import PipelineSettings
 from live_digits.errors import SourceError
-from live_digits.types import CLASSES, Floats, Frame, Image, Mode, SourceInfo
+from live_digits.feed import LiveFeed
+from live_digits.link import Limits
+from live_digits.types import CLASSES, Floats, Frame, Image, Mode, Signal, SourceInfo
 from live_digits.window import Command
 
 PATIENCE = 60.0
@@ -113,8 +115,9 @@ class FakeSource:
     ) -> None:
         """`images`: uint8 BGR H×W×3 each; may be endless. `error` is set when they end."""
         self.note = ""
-        self.captured = self.dropped = self.reconnects = 0
+        self.captured = self.dropped = 0
         self.error: SourceError | None = None
+        self.signal = Signal()
         self.started = self.closed = False
         self._images: Iterator[Image] = iter(images)
         self._ahead: Image | None = None
@@ -170,6 +173,76 @@ class FakeSource:
         if image is None and not self.closed:
             self.error = self._fails
         return image
+
+
+class FakeDevice(LiveFeed):
+    """A camera whose faults are made on purpose. The machinery is the real one, `feed.LiveFeed`;
+    only what it connects to is made up: 50 pictures a second of `size`, each of the grey level
+    that is the connection's number.
+
+    `fault` may change at any time: "" none · "silent" no picture, no error · "blocks" a read that
+    does not return before `gate` is set, and then brings a picture · "breaks" SourceError · "ends"
+    · "fails" an error that nobody thought of · "away" it cannot be opened · "opening blocks" until
+    `gate` is set.
+    """
+
+    def __init__(self, limits: Limits, fault: str = "") -> None:
+        self.fault = fault
+        self.size = 64, 48
+        self.gate = threading.Event()
+        self.opened = self.given_back = 0
+        self.blocked = 0
+        """Reads that block at this moment."""
+        self.images_given: Callable[[], Image] | None = None
+        """Makes the pictures, where a test needs its own."""
+        super().__init__(SourceInfo("fake camera", "camera"), limits)
+
+    def _connect(self, ended: threading.Event) -> FakeConnection:
+        if self.fault == "opening blocks":
+            self.wait_at_the_gate()
+        if self.fault in ("away", "opening blocks"):
+            raise SourceError("fake camera is not there")
+        self.opened += 1
+        return FakeConnection(self, self.opened)
+
+    def wait_at_the_gate(self) -> None:
+        self.blocked += 1
+        assert self.gate.wait(PATIENCE), "nobody opened the gate"
+        self.blocked -= 1
+
+
+class FakeConnection:
+    """What a `FakeDevice` connects to. Implements `feed.Connection`."""
+
+    finite = False
+
+    def __init__(self, device: FakeDevice, number: int) -> None:
+        self._device, self._number = device, number
+        self.reported = Mode(*device.size, 50.0)
+
+    def images(self) -> Iterator[Image | None]:
+        while True:
+            fault = self._device.fault
+            if fault == "ends":
+                return
+            if fault in ("breaks", "away", "opening blocks"):
+                raise SourceError("fake camera was unplugged")
+            if fault == "fails":
+                raise ValueError("nobody thought of this")
+            if fault == "blocks":
+                self._device.wait_at_the_gate()
+            else:
+                time.sleep(0.02)
+            yield None if fault == "silent" else self._image()
+
+    def _image(self) -> Image:
+        if self._device.images_given:
+            return self._device.images_given()
+        width, height = self._device.size
+        return np.full((height, width, 3), self._number, np.uint8)
+
+    def close(self) -> None:
+        self._device.given_back += 1
 
 
 class FakeDisplay:

@@ -153,6 +153,47 @@ def test_any_boxes_and_words_on_any_picture(
     assert draw(paper(width, height), what, status).shape == (height, width, 3)
 
 
+# --- no signal ---
+
+
+@pytest.mark.parametrize("shade", [0, 90, 255])
+@pytest.mark.parametrize(("width", "height"), [(64, 48), (160, 120), *SIZES])
+def test_no_signal_stands_large_and_alone_over_the_grey_picture(
+    texts: list[Text], width: int, height: int, shade: int
+) -> None:
+    image = paper(width, height, shade)
+    image[..., 0] //= 2
+    status = Status("camera 0", width, height, message="trying again", silent_s=7.9)
+    out = draw(image, Reading("x", 0, 0.0, width, height), status)
+    (title,) = (t for t in texts if t.text == "NO SIGNAL")
+    assert title.inside()
+    assert title.right - title.x >= 0.3 * width
+    assert abs((title.x + title.right) / 2 - width / 2) <= 2
+    assert abs((title.top + title.base) / 2 - height / 2) < 0.2 * height
+    inside = out[title.top : title.base, title.x : title.right]
+    assert int(inside.max()) - int(np.median(inside)) > 120, "white on dark, whatever lies below"
+    ages = [t for t in texts if t.text == "last frame 7 s ago"]
+    assert len(ages) == (1 if height >= 100 else 0)
+    corner = out[-3:, -3:].astype(int)
+    assert np.ptp(corner, axis=2).max() == 0
+    assert abs(corner.mean() - image[-3:, -3:].mean()) > 10, "not as bright as a live picture"
+    for text in texts:
+        apart = text.base < title.top or text.top > title.base
+        assert text is title or apart, f"{text.text} lies over it"
+        assert text.inside()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.99, "0 s"), (59.9, "59 s"), (61, "1 min 01 s"), (7500, "2 h 05 min")]
+)
+def test_the_last_frames_age_is_said_in_whole_units(
+    texts: list[Text], seconds: float, said: str
+) -> None:
+    image = paper(640, 480)
+    draw(image, Reading("x", 0, 0.0, 640, 480), Status("camera 0", 640, 480, silent_s=seconds))
+    assert f"last frame {said} ago" in [t.text for t in texts]
+
+
 # --- nothing is cut off ---
 
 

@@ -7,10 +7,13 @@ import http.server
 import itertools
 import logging
 import os
+import shutil
 import struct
+import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,14 +22,18 @@ import av
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live_digits import media, sources
+from live_digits import camera as cameras
+from live_digits import feed, media, sources, stream, v4l2
+from live_digits.camera import Listed
 from live_digits.config import SourceSettings
 from live_digits.errors import SourceError
+from live_digits.link import Limits
 from live_digits.sources import (
     Source,
+    describe_cameras,
     expand_inputs,
     is_picture,
     is_video,
@@ -48,15 +55,20 @@ class FakeCamera:
     rate = 50.0
     stalls = False
     """No frame ever."""
+    repeats = False
+    """The same picture at once, as of a driver whose camera has gone."""
     breaks_after: int | None = None
     opened: ClassVar[list[tuple[int, int]]] = []
     released = 0
+    newest: ClassVar[FakeCamera | None] = None
     there: ClassVar[set[int]] = {0}
 
     def __init__(self, index: int, backend: int = 0) -> None:
         FakeCamera.opened.append((index, backend))
+        FakeCamera.newest = self
         self.index, self.count = index, 0
         self.values: dict[int, float] = {}
+        self.fails = False
 
     def isOpened(self) -> bool:
         return self.index in FakeCamera.there
@@ -69,8 +81,10 @@ class FakeCamera:
         return self.values.get(key, 0.0)
 
     def read(self) -> tuple[bool, Image | None]:
-        if FakeCamera.stalls or self.count == FakeCamera.breaks_after:
+        if FakeCamera.stalls or self.fails or self.count == FakeCamera.breaks_after:
             return False, None
+        if FakeCamera.repeats:
+            return True, np.zeros((120, 160, 3), np.uint8)
         time.sleep(1 / FakeCamera.rate)
         self.count += 1
         image = np.zeros((120, 160, 3), np.uint8)
@@ -83,12 +97,24 @@ class FakeCamera:
 
 @pytest.fixture
 def camera(monkeypatch: pytest.MonkeyPatch) -> type[FakeCamera]:
-    fresh: dict[str, Any] = {"stalls": False, "breaks_after": None, "opened": [], "released": 0}
+    fresh: dict[str, Any] = {
+        "stalls": False,
+        "repeats": False,
+        "breaks_after": None,
+        "opened": [],
+        "released": 0,
+    }
     for key, value in (fresh | {"there": {0}}).items():
         monkeypatch.setattr(FakeCamera, key, value)
     monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
     monkeypatch.setattr(sources, "list_cameras", lambda: [("0", "Fake Camera")])
+    monkeypatch.setattr(cameras, "list_cameras", lambda: [("0", "Fake Camera")])
+    monkeypatch.setattr(cameras, "_present", lambda index: True)
     return FakeCamera
+
+
+QUICK = Limits(stale=0.1, lost=0.3, attempt=1.0, pauses=(0.05, 0.2))
+"""Waiting times for tests."""
 
 
 def picture(value: int = 200, width: int = 64, height: int = 48) -> Image:
@@ -169,7 +195,7 @@ def running(source: Source) -> Iterator[Source]:
 
 
 def our_threads() -> list[str]:
-    return [t.name for t in threading.enumerate() if t.name.startswith("source ")]
+    return [t.name for t in threading.enumerate() if t.name.startswith(("source ", "reader "))]
 
 
 class Server:
@@ -304,14 +330,15 @@ def test_camera_newest_frame_wins_and_drops_are_counted(camera: type[FakeCamera]
 def test_camera_is_asked_for_mjpg_and_size(
     camera: type[FakeCamera], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sources, "_REPORT", 3)
+    monkeypatch.setattr(feed, "_REPORT", 3)
     with (
         caplog.at_level(logging.INFO, "live_digits.sources"),
         running(open_source("0", SourceSettings(width=640, height=480, backend="any"))) as source,
     ):
         assert len(take(source, 4)) == 4
         assert camera.opened == [(0, cv2.CAP_ANY)]
-        device = source._device  # type: ignore[attr-defined]
+        device = FakeCamera.newest
+        assert device is not None
         assert device.values[cv2.CAP_PROP_FOURCC] == cv2.VideoWriter.fourcc(*"MJPG")
         assert device.values[cv2.CAP_PROP_FRAME_WIDTH] == 640
     assert "requested 640×480 at 30/s, reported 640×480 at 30/s, measured 160×120" in caplog.text
@@ -342,13 +369,12 @@ def test_camera_without_frames_fails_after_the_timeout(camera: type[FakeCamera])
 
 
 def test_camera_is_opened_again(camera: type[FakeCamera], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_STALL", 0.05)
-    monkeypatch.setattr(sources, "_PAUSES", (0.05, 0.2))
+    monkeypatch.setattr(cameras, "_LIMITS", QUICK)
     camera.breaks_after = 3
     with running(open_source("0", SETTINGS)) as source:
         frames = take(source, 8)
         assert len(frames) == 8
-        assert source.reconnects >= 2
+        assert source.signal.reconnects >= 2
         assert source.error is None
         camera.there = set()
         assert wait_for(lambda: "there is no camera 0" in source.note)
@@ -379,9 +405,166 @@ def test_list_cameras_on_linux_names_capture_nodes(
         (tmp_path / node).mkdir()
         (tmp_path / node / "index").write_text(index + "\n")
         (tmp_path / node / "name").write_text(f"Cam {node}\n")
-    monkeypatch.setattr(sources, "_SYSFS", tmp_path)
+    monkeypatch.setattr(v4l2, "SYSFS", tmp_path)
     monkeypatch.setattr(sys, "platform", "linux")
     assert list_cameras() == [("2", "Cam video2"), ("10", "Cam video10")]
+
+
+def plug(folder: Path, node: str, name: str, port: str = "", serial: str = "") -> None:
+    """A camera as sysfs shows it."""
+    (folder / node).mkdir(parents=True)
+    (folder / node / "index").write_text("0\n")
+    (folder / node / "name").write_text(name + "\n")
+    if port:
+        interface = folder.parent / "devices" / port / f"{port}:1.0"
+        interface.mkdir(parents=True, exist_ok=True)
+        (interface.parent / "idVendor").write_text("1d6b\n")
+        (interface.parent / "idProduct").write_text("0102\n")
+        (interface.parent / "serial").write_text(serial + "\n")
+        (folder / node / "device").symlink_to(interface)
+
+
+def unplug(folder: Path, node: str) -> None:
+    shutil.rmtree(folder / node)
+
+
+@pytest.fixture
+def linux(
+    camera: type[FakeCamera], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], Path]:
+    """Fake cameras, known by a made-up sysfs."""
+    folder = tmp_path / "class"
+    folder.mkdir()
+    monkeypatch.setattr(v4l2, "SYSFS", folder)
+    monkeypatch.setattr(cameras, "_present", lambda index: (folder / f"video{index}").exists())
+    monkeypatch.setattr(cameras, "_LIMITS", QUICK)
+    monkeypatch.setattr(sys, "platform", "linux")
+    return lambda: folder
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links need rights here")
+def test_a_camera_is_found_under_another_number_and_no_other_is_taken_for_it(
+    linux: Callable[[], Path], camera: type[FakeCamera]
+) -> None:
+    folder = linux()
+    plug(folder, "video0", "Cam", "1-1", "A")
+    plug(folder, "video1", "Cam", "1-2", "B")
+    camera.there = {0, 1, 2, 3}
+    with running(open_source("0", SETTINGS)) as source:
+        assert source.read(3) is not None
+        device = FakeCamera.newest
+        assert device is not None
+        device.fails = True
+        unplug(folder, "video0")
+        assert wait_for(lambda: "was unplugged" in source.note or "not there" in source.note, 30)
+        plug(folder, "video0", "Another", "1-1", "A")
+        plug(folder, "video2", "Cam", "1-1", "C")
+        assert wait_for(lambda: source.signal.silent is not None, 30)
+        assert [index for index, _ in camera.opened] == [0], "neither of the others is opened"
+        plug(folder, "video3", "Cam", "1-3", "A")
+        assert wait_for(lambda: source.signal.silent is None, 30)
+        assert camera.opened[-1][0] == 3
+        newest = FakeCamera.newest
+        assert newest is not None
+        assert newest.values == device.values, "the same is asked for again"
+        assert source.info.name == "camera 0"
+        assert source.signal.reconnects == 1
+    assert camera.released == 2
+
+
+def test_a_driver_that_repeats_its_last_picture_is_silent(
+    camera: type[FakeCamera], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cameras, "_LIMITS", QUICK)
+    with running(open_source("0", SETTINGS)) as source:
+        assert source.read(3) is not None
+        camera.repeats = True
+        assert wait_for(lambda: source.signal.silent is not None, 30)
+        camera.repeats = False
+        assert wait_for(lambda: source.signal.silent is None, 30)
+
+
+class Driver:
+    """Stands for a V4L2 driver's ioctls that list: two formats, the second a range of sizes."""
+
+    formats = (b"MJPG", b"YUYV")
+    able = 0x1
+
+    def __init__(self) -> None:
+        self.open: list[int] = []
+        self.opened = 0
+
+    def ioctl(self, node: int, request: int, answer: bytearray) -> None:
+        assert node in self.open
+        index = struct.unpack_from("<I", answer)[0]
+        if request == v4l2._QUERYCAP:
+            struct.pack_into("<II", answer, 84, 0x80000001, self.able)
+        elif request == v4l2._ENUM_FMT and index < 2:
+            assert struct.unpack_from("<I", answer, 4)[0] == 1
+            answer[44:48] = self.formats[index]
+        elif request == v4l2._ENUM_FRAMESIZES and bytes(answer[4:8]) == b"MJPG" and index < 2:
+            struct.pack_into("<III", answer, 8, 1, (640, 1280)[index], (480, 720)[index])
+        elif request == v4l2._ENUM_FRAMESIZES and bytes(answer[4:8]) == b"YUYV":
+            struct.pack_into("<7I", answer, 8, 3, 16, 1920, 8, 16, 1080, 8)
+        elif request == v4l2._ENUM_FRAMEINTERVALS and index < 2 and bytes(answer[4:8]) == b"MJPG":
+            struct.pack_into("<III", answer, 16, 1, 1, (15, 30)[index])
+        else:
+            raise OSError(22, "Invalid argument")
+
+    def opens(self, path: Path, flags: int) -> int:
+        if path.name == "video4":
+            raise PermissionError(13, "Permission denied")
+        self.opened += 1
+        self.open.append(self.opened)
+        return self.opened
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="V4L2 is Linux's")
+def test_cameras_are_described_and_each_is_opened_once(
+    linux: Callable[[], Path], camera: type[FakeCamera], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver = Driver()
+    import fcntl
+
+    def described() -> list[Listed]:
+        with monkeypatch.context() as patch:
+            patch.setattr(fcntl, "ioctl", driver.ioctl)
+            patch.setattr(os, "open", driver.opens)
+            patch.setattr(os, "close", driver.open.remove)
+            patch.setattr(v4l2, "users", lambda index: ["cheese (12)"] if index == 0 else [])
+            return describe_cameras()
+
+    plug(linux(), "video0", "Cam")
+    plug(linux(), "video4", "Locked")
+    first, locked = described()
+    assert (first.spec, first.name, first.users) == ("0", "Cam", ("cheese (12)",))
+    assert first.modes == ("MJPG: 640×480 at 30/s, 1280×720 at 30/s", "YUYV: 1920×1080")
+    assert driver.opened == 1
+    assert driver.open == []
+    assert camera.opened == [], "a camera is asked, not started"
+    assert locked.modes == ()
+    assert "Permission denied; add your user to the group video" in locked.note
+    driver.able = 0x2
+    assert [c.spec for c in described()] == ["4"], "what only shows pictures is no camera"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+def test_the_program_that_has_a_camera_open_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "video7").write_text("")
+    monkeypatch.setattr(v4l2, "DEVICES", tmp_path)
+    program = "import sys; f = open(sys.argv[1]); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path / "video7")],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    ) as other:  # fmt: skip
+        assert other.stdout is not None
+        other.stdout.readline()
+        (user,) = v4l2.users(7)
+        assert f"({other.pid})" in user
+        other.communicate()
+    assert v4l2.users(7) == []
 
 
 def test_list_cameras_elsewhere_tries_four(
@@ -397,13 +580,13 @@ def test_list_cameras_elsewhere_tries_four(
 
 
 def test_stream_reconnects_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_PAUSES", (0.05, 0.1))
+    monkeypatch.setattr(stream, "_LIMITS", QUICK)
     content = write_video(tmp_path / "live.ts", codec="mpeg2video").read_bytes()
     with Server(content) as server:
         source = open_source(server.url, SETTINGS)
         with running(source):
             assert source.read(3) is not None
-            assert wait_for(lambda: source.reconnects >= 2)
+            assert wait_for(lambda: source.signal.reconnects >= 2)
             assert source.error is None
             assert server.requests >= 3
     assert our_threads() == []
@@ -462,10 +645,58 @@ def test_unknown_scheme() -> None:
         ("http://cam/x?mail=a@b:c", "http://cam/x?mail=a@b:c"),
         ("http://me@cam/x", "http://me@cam/x"),
         ("photos/a.jpg", "photos/a.jpg"),
+        ("http://cam/x?user=me&pwd=secret&a=1", "http://cam/x?user=me&pwd=***&a=1"),
+        ("http://cam/x?access_token=secret#1", "http://cam/x?access_token=***#1"),
+        ("rtsp:/me:secret@cam/x", "rtsp:***@cam/x"),
+        ("me:secret@cam/x", "me:***@cam/x"),
+        ("recordings/me:secret@cam.mp4", "recordings/me:***@cam.mp4"),
+        ("C:\\photos\\a.jpg", "C:\\photos\\a.jpg"),
+        ("clip 12:30.mp4", "clip 12:30.mp4"),
     ],
 )
 def test_redact(url: str, shown: str) -> None:
     assert redact(url) == shown
+    assert str(SourceError(f"there is no {url}; try demo")) == f"there is no {shown}; try demo"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "rtsp:/me:secret@cam/x", "me:secret@cam/x", "rtsp//me:secret@cam/x", "me:secret@cam.mp4",
+        "ftp://me:secret@cam/x", "http://me:secret@127.0.0.1:1/x", "http://127.0.0.1:1/?pwd=secret",
+    ],
+)  # fmt: skip
+def test_no_password_is_told(
+    spec: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told = ""
+    with caplog.at_level(logging.DEBUG):
+        try:
+            source = open_source(spec, SETTINGS)
+        except SourceError as e:
+            told = "".join(traceback.format_exception(e))
+        else:
+            with running(source):
+                assert wait_for(lambda: source.finished, 30)
+                assert source.error is not None
+                told = "".join(traceback.format_exception(source.error))
+    assert "SourceError" in told
+    assert "secret" not in told + caplog.text + "".join(capfd.readouterr())
+
+
+def test_a_file_whose_name_holds_a_password_is_shown_without(tmp_path: Path) -> None:
+    for name, kind in (("me:secret@cam.png", "pictures"), ("me:secret@cam.mp4", "video")):
+        path = tmp_path / name
+        if kind == "video":
+            write_video(path)
+        else:
+            save(path, picture())
+        with running(open_source(str(path), SETTINGS)) as source:
+            frame = source.read(3)
+            assert frame is not None
+            assert source.info.kind == kind
+            assert "me:***@cam" in source.info.name
+            assert "secret" not in frame.source + str(source.info.as_json())
 
 
 # Videos
@@ -632,6 +863,7 @@ def test_exif_orientation(tmp_path: Path, orientation: int, suffix: str) -> None
     assert image[3, 3].tolist() == pytest.approx([20, 40, 220], abs=12)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_to_stored_finds_the_same_pixels(data: st.DataObject) -> None:
     width, height = data.draw(st.integers(1, 12)), data.draw(st.integers(1, 12))
@@ -666,6 +898,7 @@ def test_too_many_pixels_are_refused_by_the_header(
 STARTS = [b"", b"\xff\xd8", b"II*\0", b"MM\0*", b"BM", b"RIFF0000WEBP", b"GIF8", b"P6 "]
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([*STARTS, b"\x89PNG\r\n\x1a\n"]))
 def test_headers_of_noise(noise: bytes, start: bytes) -> None:
     data = bytearray(start + noise)
@@ -786,11 +1019,11 @@ def test_what_cannot_be_expanded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-def test_pipes_and_devices_are_refused(tmp_path: Path) -> None:
+def test_pipes_and_devices_are_no_files(tmp_path: Path) -> None:
     pipe = tmp_path / "a.png"
     os.mkfifo(pipe)
     with pytest.raises(SourceError, match="is a pipe"):
-        open_source(str(pipe), SETTINGS)
+        expand_inputs([str(pipe)])
     with pytest.raises(SourceError, match="holds no picture"):
         expand_inputs([str(tmp_path)])
     with pytest.raises(SourceError, match="device but no camera"):
