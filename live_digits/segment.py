@@ -225,7 +225,7 @@ def _joins(blobs: Sequence[Blob]) -> list[tuple[tuple[Blob, ...], bool]]:
 def _fits(big: Blob, part: Blob) -> bool:
     """A part makes its digit little taller or wider."""
     both = union((big.box, part.box))
-    return both.h <= 1.5 * big.box.h and both.w <= max(1.25 * big.box.h, 1.3 * big.box.w)
+    return both.h <= 1.5 * big.box.h and both.w <= max(1.75 * big.box.h, 1.3 * big.box.w)
 
 
 def _belongs(big: Box, part: Box) -> bool:
