@@ -39,6 +39,8 @@ _STRANGE = ((0.25, 1.1), (0.45, 0.9))
 nothing is sure enough."""
 _SIDES = 0.15
 """A narrow digit's paper is about as light on its left as on its right; an edge's is not."""
+_LEANING = 1.0
+"""A 1 is no wider than this times its height: nobody leans it by more than 45 degrees."""
 _FAINT = 16
 """Without sure digits, a narrow one is at least this much darker than its paper, of 255."""
 
@@ -58,7 +60,9 @@ def _plausible(candidates: Sequence[Candidate], probabilities: Floats) -> list[b
     high = np.array([c.box.h for c in candidates], np.float64)
     sure = ~narrow & (confidence >= _SURE) & (dark > 0)
     unsure = narrow | (confidence < _SURE)
-    edge = narrow & (np.array([c.sides for c in candidates]) > _SIDES)
+    one = probabilities[:, :NOT_A_DIGIT].argmax(axis=1) == 1 if len(candidates) else narrow
+    wide = np.array([c.box.w > _LEANING * c.box.h for c in candidates], bool)
+    edge = (narrow & (np.array([c.sides for c in candidates]) > _SIDES)) | (one & wide)
     if not sure.any():
         return list(~edge & (~narrow | (dark == 0) | (dark >= _FAINT)))
     usual = float(np.median(dark[sure]))

@@ -39,6 +39,9 @@ _HALF = 112
 _SIDE_WIDTH, _SIDE_GAP, _SIDE_LIGHT = 0.15, 2, 0.85
 """The strips beside a box: width by its height, distance in pixels, and the quantile taken."""
 _SIDES_ASKED = 0.5
+_RULED, _BESIDE, _PEN = 0.6, 3, 2.0
+"""Ruling beside this share of a narrow piece's height, within so many pixels, makes it a rest of
+the ruling, unless it is this much darker."""
 _SPECK = 12
 """Pieces of fewer pixels are grain."""
 MOST_PIECES = 700
@@ -165,6 +168,8 @@ def _find_paper(image: Image, settings: PipelineSettings) -> Vision:
     dilated = dilated_of(edges, settings)
     own = _own_ink(dark, lines, dilated, settings.threshold)
     blobs, labels, where = _blobs(own)
+    if lines.any():
+        blobs = [b for b in blobs if not _rest(b, labels, lines, dark.raw)]
     proposals = propose(blobs, labels, grey.shape)
     rim = cv2.dilate(np.where(labels > 0, 255, 0).astype(np.uint8), _SOFT_RIM)
     stages = Stages(even, blur, edges, dilated, np.asarray(cv2.bitwise_and(own, rim), np.uint8))
@@ -178,6 +183,21 @@ def _find_paper(image: Image, settings: PipelineSettings) -> Vision:
         for p in proposals
     )  # fmt: skip
     return Vision(candidates, stages, scale, tuple(p.box for p in proposals), labels, "paper")
+
+
+def _rest(blob: Blob, labels: Labels, lines: Image, raw: Image) -> bool:
+    """Whether a narrow piece is what is left of an upright ruling: ruling runs on within it or
+    beside it nearly all along, and is about as dark. A 1 that is written over a line is darker."""
+    b = blob.box
+    if b.w > _SIDES_ASKED * b.h:
+        return False
+    rows, columns = slice(b.y, b.bottom), slice(max(0, b.x - _BESIDE), b.right + _BESIDE)
+    ruled = lines[rows, columns] > 0
+    if np.count_nonzero(ruled.any(axis=1)) < _RULED * b.h:
+        return False
+    dark = raw[rows, columns]
+    own = float(dark[labels[rows, columns] == blob.id].mean())
+    return own < _PEN * float(dark[ruled].mean())
 
 
 def _sides(grey: Image, box: Box) -> float:

@@ -340,7 +340,9 @@ def test_litert_equals_keras(name: str) -> None:
     crops = np.concatenate([crops, np.zeros((1, 28, 28), np.uint8)])
     reference = load_keras(name, batch=64)
     p = reference.classify(crops)
-    np.testing.assert_allclose(load(name).classify(crops), p, atol=1e-4)
+    live = load(name).classify(crops)  # 8-bit: near the reference, not equal to it
+    assert np.abs(live - p).mean() < 2e-3
+    assert (live.argmax(axis=1) == p.argmax(axis=1)).mean() >= 0.99
     assert (p.argmax(axis=1)[:-1] == labels).mean() > 0.95
     assert reference.classify(crops[:0]).shape == (0, CLASSES)
     assert reference.name == name

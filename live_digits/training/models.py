@@ -15,7 +15,7 @@ _HIDDEN = 128
 _CNN_BLOCKS = ((32, 1), (48, 2), (48, 1), (96, 2), (96, 1), (128, 2))
 """Filters and stride of each 3×3 convolution: 28, 14, 14, 7, 7, 4 pixels wide."""
 _DROPOUT = 0.3
-REJECT_PRIOR = 0.4
+REJECT_PRIOR = 0.64
 """Training shows far more of what is no digit than a page holds: its odds are multiplied by this
 (M. Saerens et al., "Adjusting the outputs of a classifier to new a priori probabilities", 2002)."""
 
