@@ -1,7 +1,9 @@
 """Crops to probabilities: a trained network run by LiteRT, or by Keras for comparison.
 
 A model is a folder that holds model.tflite, model.keras and card.yaml; the card names each file's
-SHA-256. `load` refuses what is missing, damaged or of another shape with one clear line.
+SHA-256. `load` refuses what is missing, damaged or of another shape with one clear line; a network
+that is not the program's own is tried in another process first, since one that is wrong inside can
+crash the process that runs it.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 import yaml
 
 from live_digits.errors import MissingExtraError, ModelError
+from live_digits.outside import YAML_FAULTS, check_yaml, read_bytes, trial
 from live_digits.paths import data_folder
 from live_digits.types import CLASSES, CROP_SIZE, Floats, Image
 
@@ -28,7 +31,11 @@ LITERT = "model.tflite"
 KERAS = "model.keras"
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Batches are filled up to one of these, so that the runtime seldom makes its plan anew."""
-
+_LARGEST_CARD = 1_000_000
+_LARGEST_MODEL = 2**28
+"""Most bytes of a card and of a network."""
+_LONGEST = 300
+"""Longest reason that a message repeats."""
 
 _NOISE = b"INFO: "
 _STDERR = 2
@@ -92,11 +99,14 @@ def read_card(folder: Path) -> Mapping[str, Any]:
     """The card of a model folder. Raises ModelError if there is none or it is no mapping."""
     path = folder / CARD
     try:
-        card = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = read_bytes(path, _LARGEST_CARD).decode("utf-8")
+        check_yaml(text)
+        card = yaml.safe_load(text)
     except FileNotFoundError as e:
         raise ModelError(f"{folder} is no model folder: it has no {CARD}") from e
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
-        raise ModelError(f"{path} cannot be read: {' '.join(str(e).split())}") from e
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, *YAML_FAULTS) as e:
+        reason = " ".join(str(getattr(e, "strerror", None) or e).split())
+        raise ModelError(f"{path} cannot be read: {reason[:_LONGEST]}") from e
     if not isinstance(card, Mapping) or not isinstance(card.get("sha256"), Mapping):
         raise ModelError(f"{path} is no model card: it has no list 'sha256' of the model's files")
     return card
@@ -109,7 +119,7 @@ def checked(folder: Path, file: str) -> bytes:
     if not isinstance(expected, str):
         raise ModelError(f"{folder / CARD} names no sha256 of {file}; take a complete model folder")
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, _LARGEST_MODEL)
     except OSError as e:
         raise ModelError(f"{path} cannot be read: {e.strerror or e}") from e
     got = hashlib.sha256(content).hexdigest()
@@ -159,10 +169,15 @@ class LiteRTClassifier:
         """Builds the network once to see that its shapes fit, and drops it again."""
         with _without_noise():
             interpreter = self._build()
-            interpreter.allocate_tensors()
+            try:
+                interpreter.allocate_tensors()
+                inputs = interpreter.get_input_details()
+                outputs = interpreter.get_output_details()
+            except (ValueError, RuntimeError) as e:
+                raise self._broken(e) from e
         for what, details, tail in (
-            ("input", interpreter.get_input_details(), (CROP_SIZE, CROP_SIZE)),
-            ("output", interpreter.get_output_details(), (CLASSES,)),
+            ("input", inputs, (CROP_SIZE, CROP_SIZE)),
+            ("output", outputs, (CLASSES,)),
         ):
             shape = tuple(int(n) for n in details[0]["shape_signature"]) if details else ()
             kind = np.dtype(details[0]["dtype"]).name if details else "nothing"
@@ -186,6 +201,10 @@ class LiteRTClassifier:
                 f"model {self.name or LITERT} is no LiteRT network: {' '.join(str(e).split())}"
             ) from e
 
+    def _broken(self, error: Exception) -> ModelError:
+        reason = " ".join(str(error).split())[:_LONGEST]
+        return ModelError(f"model {self.name or LITERT} does not run: {reason}; take another")
+
     def _own(self) -> None:
         me = threading.get_ident()
         if self._interpreter is None:
@@ -200,10 +219,20 @@ class LiteRTClassifier:
         """One call of the network on at most `batch` crops."""
         count = len(crops)
         size = min(next((s for s in _SIZES if s >= count), self.batch), self.batch)
-        if size != self._size:
-            self._interpreter.resize_tensor_input(self._input, [size, CROP_SIZE, CROP_SIZE])
-            self._interpreter.allocate_tensors()
-            self._size = size
+        try:
+            if size != self._size:
+                self._size = 0
+                self._interpreter.resize_tensor_input(self._input, [size, CROP_SIZE, CROP_SIZE])
+                self._interpreter.allocate_tensors()
+                self._size = size
+            out = self._invoke(crops, count, size)
+        except (ValueError, RuntimeError) as e:
+            raise self._broken(e) from e
+        if out.shape != (count, CLASSES) or not np.isfinite(out).all():
+            raise self._broken(ValueError(f"it answers {list(out.shape)} with what is no number"))
+        return out
+
+    def _invoke(self, crops: Image, count: int, size: int) -> Floats:
         filled = np.zeros((size, CROP_SIZE, CROP_SIZE), np.float32)
         filled[:count] = crops
         filled /= 255
@@ -252,7 +281,19 @@ def load(name_or_path: str, *, threads: int = 1, batch: int = 64) -> LiteRTClass
     """The model of that name or folder, ready to classify. Raises ModelError."""
     folder = resolve(name_or_path)
     content = checked(folder, LITERT)
+    if folder.parent != models_folder():
+        reason = trial(__name__, "try_out", content, folder.name, threads, batch)
+        if reason:
+            raise ModelError(f"{folder / LITERT} cannot be used: {reason}")
     return LiteRTClassifier(content, name=folder.name, threads=threads, batch=batch)
+
+
+def try_out(content: bytes, name: str, threads: int, batch: int) -> None:
+    """Runs a network once for each size of batch. Raises ModelError; may crash the process."""
+    network = LiteRTClassifier(content, name=name, threads=threads, batch=batch)
+    grain = np.random.default_rng(0)
+    for size in (*_SIZES, batch):
+        network.classify(grain.integers(0, 256, (min(size, batch), CROP_SIZE, CROP_SIZE), np.uint8))
 
 
 def load_keras(name_or_path: str, *, batch: int = 64) -> KerasClassifier:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import io
 import json
 import logging
 import os
@@ -691,6 +692,9 @@ def _main(
 def invoke(args: Sequence[str]) -> int:
     """Runs one command line; the exit code. Every expected failure is one line on stderr."""
     debug = "--debug" in args
+    # A file's name may hold bytes that are no text; as \\udcff it is right in JSON too.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     level = logging.DEBUG if debug else logging.WARNING
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
     logging.getLogger("live_digits").setLevel(level)

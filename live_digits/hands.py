@@ -25,7 +25,6 @@ import re
 import sys
 import tempfile
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections import deque
@@ -41,7 +40,9 @@ import platformdirs
 
 from live_digits.config import HandsSettings
 from live_digits.errors import HandsError, MissingExtraError
+from live_digits.outside import read_bytes, trial
 from live_digits.types import Box, Floats, Image
+from live_digits.worker import Worker
 
 MODEL_URL = (
     "https://storage.googleapis.com/mediapipe-models/"
@@ -96,10 +97,8 @@ _TO_SIGMA = 1.4826
 
 _NICENESS = 10
 """How far the thread stands back (Linux): where cores are short it slows down, not the picture."""
-_IDLE = 0.25
-"""Seconds between looks at the stop event while nothing is offered."""
-_MOST_FAILURES = 3
-"""Failures in a row after which the worker gives up; after each the landmarker is made anew."""
+_PATIENCE = 10.0
+"""Seconds that a look may take before it counts as hanging: the thread stands back."""
 _MOST_TIMES = 4096
 """Durations kept for the statistics."""
 _PERCENTILES = (50, 95, 99)
@@ -127,7 +126,7 @@ def find_model(settings: HandsSettings) -> Path | None:
         (os.environ.get(MODEL_VARIABLE, ""), MODEL_VARIABLE),
     ):
         if name:
-            path = Path(name).expanduser()
+            path = Path(os.path.expanduser(name))
             if not path.is_file():
                 raise HandsError(f"no hand model {path}, which {place} names; correct or unset it")
             return path
@@ -314,9 +313,11 @@ class Landmarker(Protocol):
 class MediaPipeLandmarker:
     """MediaPipe's hand landmarker, following hands from picture to picture."""
 
-    def __init__(self, model: Path) -> None:
-        """Imports MediaPipe and loads the model: a fraction of a second. Raises MissingExtraError
-        where MediaPipe is not installed, HandsError where it or the model cannot be loaded."""
+    def __init__(self, model: Path | bytes, name: str = "") -> None:
+        """Imports MediaPipe and loads the model, a file or its bytes (`name` then stands for it in
+        messages): a fraction of a second, twice that for a file that is not the published model;
+        see `_checked`. Raises MissingExtraError where MediaPipe is not installed, HandsError where
+        it or the model cannot be loaded."""
         try:
             with _without_needless():
                 import mediapipe
@@ -327,8 +328,9 @@ class MediaPipeLandmarker:
         self._mediapipe: Any = mediapipe
         self._time_ms = -1
         vision = mediapipe.tasks.vision
+        # Not by its path: that fails on Windows beyond ASCII.
+        content = _checked(model) if isinstance(model, Path) else model
         try:
-            content = model.read_bytes()  # not by its path: that fails on Windows beyond ASCII
             with _quiet():
                 options = vision.HandLandmarkerOptions(
                     base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=content),
@@ -337,10 +339,9 @@ class MediaPipeLandmarker:
                 )
                 self._task: Any = vision.HandLandmarker.create_from_options(options)
                 self(np.zeros((LOOK_SIZE, LOOK_SIZE, 3), np.uint8), 0)
-        except OSError as e:
-            raise HandsError(f"the hand model {model} cannot be read: {e.strerror or e}") from e
         except (RuntimeError, ValueError) as e:
-            raise HandsError(f"{model} is no hand model: {_first_line(e)}") from e
+            what = name or str(model)
+            raise HandsError(f"{what} is no hand model: {_first_line(e)}") from e
 
     def __call__(self, image: Image, time_ms: int) -> tuple[Hand, ...]:
         """A time that does not grow, as where a video begins again, counts as the next
@@ -366,6 +367,26 @@ class MediaPipeLandmarker:
         """Frees the model. May be called twice."""
         with _quiet():
             self._task.close()
+
+
+def _checked(model: Path) -> bytes:
+    """The bytes of a hand model. One that is not the published file is tried in another process
+    first: MediaPipe crashes on some that are damaged. Raises HandsError."""
+    try:
+        content = read_bytes(model, _LARGEST)
+    except OSError as e:
+        raise HandsError(f"the hand model {model} cannot be read: {e.strerror or e}") from e
+    if hashlib.sha256(content).hexdigest() != MODEL_SHA256:
+        reason = trial(__name__, "try_out", content, str(model))
+        if reason:
+            no = "" if "is no hand model" in reason else f"{model} is no hand model: "
+            raise HandsError(f"{no}{reason}")
+    return content
+
+
+def try_out(content: bytes, name: str) -> None:
+    """Loads a model and looks at a picture. Raises HandsError; may crash the process."""
+    MediaPipeLandmarker(content, name).close()
 
 
 def _first_line(error: Exception) -> str:
@@ -477,38 +498,27 @@ class HandsStats:
         return {"frames": self.frames, "seen": self.seen, "ms": self.ms}
 
 
-class HandsWorker:
-    """Owns a landmarker on its own thread. Every method may be called from the main thread and none
-    of them waits for the landmarker, but for `close`."""
+_Offer = tuple[Image, float]
+_Look = tuple[Sighting, "Floats | None", bool]
+"""What was seen, the thumbnail of it, and whether the landmarker was asked."""
 
-    def __init__(self, load: Callable[[], Landmarker]) -> None:
+
+class HandsWorker(Worker[_Offer, Landmarker, _Look]):
+    """Owns a landmarker on its own thread."""
+
+    def __init__(self, load: Callable[[], Landmarker], patience: float = _PATIENCE) -> None:
         """`load` makes the landmarker; it runs on the worker's thread."""
-        self._load = load
-        self._condition = threading.Condition()
-        self._stop = threading.Event()
-        self._offered: tuple[Image, float] | None = None
+        super().__init__("hands", load, patience)
         self._latest = Sighting()
         self._before: Floats | None = None
         """The thumbnail of the last look."""
-        self._error: Exception | None = None
-        self._failed = False
-        self._failures = 0
         self._frames = self._seen = 0
         self._times: deque[float] = deque(maxlen=_MOST_TIMES)
-        self._thread = threading.Thread(target=self._run, name="hands", daemon=True)
-
-    def start(self) -> None:
-        """Starts the thread; the landmarker is loaded there."""
-        self._thread.start()
 
     def offer(self, image: Image, time: float) -> None:
         """Gives the newest frame (uint8 BGR H×W×3, not written to any more; `time` in seconds, its
         own) to look at. Replaces one that still waits; nothing is copied."""
-        if self._failed or self._stop.is_set():
-            return
-        with self._condition:
-            self._offered = image, time
-            self._condition.notify()
+        self._offer((image, time))
 
     @property
     def latest(self) -> Sighting:
@@ -521,91 +531,39 @@ class HandsWorker:
         latest = self._latest
         return latest.hands if abs(time - latest.time) <= STALE else ()
 
-    @property
-    def error(self) -> Exception | None:
-        """The last failure; None again after a look that worked."""
-        return self._error
-
-    @property
-    def failed(self) -> bool:
-        """True once the worker has given up: the landmarker cannot be loaded, or failed thrice."""
-        return self._failed
-
-    @property
-    def failures(self) -> int:
-        """Looks and loads that raised."""
-        return self._failures
-
     def stats(self) -> HandsStats:
         """Counts and times since the start."""
         with self._condition:
             return HandsStats(self._frames, self._seen, tuple(self._times))
 
-    def close(self, timeout: float = 3.0) -> bool:
-        """Ends the thread; True if it ended within `timeout` seconds. May be called twice, and
-        before the start."""
-        self._stop.set()
-        with self._condition:
-            self._offered = None
-            self._condition.notify()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
+    def _settle(self) -> None:
         _stand_back()
-        landmarker: Landmarker | None = None
-        in_a_row = 0
-        while not self._stop.is_set():
-            try:
-                if landmarker is None:
-                    landmarker = self._load()
-                offered = self._take()
-                if offered is None:
-                    continue
-                self._look(landmarker, *offered)
-                in_a_row = 0
-                self._error = None
-            except Exception as e:
-                self._error = e
-                self._failures += 1
-                in_a_row += 1
-                self._latest, self._before = Sighting(), None
-                gives_up = landmarker is None or in_a_row >= _MOST_FAILURES
-                _free(landmarker)
-                landmarker = None
-                if gives_up:
-                    self._failed = True
-                    with self._condition:
-                        self._offered = None
-                    return
-        _free(landmarker)
 
-    def _take(self) -> tuple[Image, float] | None:
-        with self._condition:
-            if self._offered is None and not self._stop.is_set():
-                self._condition.wait(_IDLE)
-            offered, self._offered = self._offered, None
-            return offered
-
-    def _look(self, landmarker: Landmarker, image: Image, when: float) -> None:
+    def _work(self, tool: Landmarker, request: _Offer) -> _Look:
         """Looks at a frame, or takes it as empty where nothing moved since an empty one."""
-        start = time.perf_counter()
+        image, when = request
         small = reduced(image)
         now = thumbnail(small)
         before = self._before
         if before is not None and not self._latest.hands and not moved(before, now):
-            self._latest = Sighting((), when)
-            return
-        found = landmarker(small, round(1000 * when))
+            return Sighting((), when), before, False
+        found = tool(small, round(1000 * when))
         x, y = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
-        self._latest = Sighting(tuple(h.scaled(x, y) for h in found), when)
-        self._before = now
-        took = time.perf_counter() - start
-        with self._condition:
+        return Sighting(tuple(h.scaled(x, y) for h in found), when), now, True
+
+    def _keep(self, request: _Offer, answer: _Look, seconds: float) -> None:
+        self._latest, self._before, looked = answer
+        if looked:
             self._frames += 1
-            self._seen += bool(found)
-            self._times.append(took)
+            self._seen += bool(self._latest.hands)
+            self._times.append(seconds)
+
+    def _forget(self) -> None:
+        self._latest, self._before = Sighting(), None
+
+    def _free(self, tool: Landmarker) -> None:
+        with contextlib.suppress(Exception):
+            tool.close()
 
 
 def _stand_back() -> None:
@@ -613,13 +571,6 @@ def _stand_back() -> None:
     if sys.platform == "linux":  # elsewhere this would be the whole process's
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-
-
-def _free(landmarker: Landmarker | None) -> None:
-    """Closes a landmarker that is not needed any more, whatever state it is in."""
-    if landmarker is not None:
-        with contextlib.suppress(Exception):
-            landmarker.close()
 
 
 def open_hands(settings: HandsSettings) -> tuple[HandsWorker | None, str]:
