@@ -2,8 +2,8 @@
 
 A model is a folder that holds model.tflite, model.keras and card.yaml; the card names each file's
 SHA-256. `load` refuses what is missing, damaged or of another shape with one clear line; a network
-that is not the program's own is tried in another process first, since one that is wrong inside can
-crash the process that runs it.
+that is not the program's own runs in a process of its own, since one that is wrong inside can crash
+the process that runs it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import numpy as np
 import yaml
 
 from live_digits.errors import MissingExtraError, ModelError
-from live_digits.outside import YAML_FAULTS, check_yaml, read_bytes, trial
+from live_digits.outside import YAML_FAULTS, Apart, ApartError, check_yaml, read_bytes
 from live_digits.paths import data_folder
 from live_digits.types import CLASSES, CROP_SIZE, Floats, Image
 
@@ -131,6 +131,11 @@ def checked(folder: Path, file: str) -> bytes:
     return content
 
 
+def _check_crops(crops: Image) -> None:
+    if crops.dtype != np.uint8 or crops.ndim != 3 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE):
+        raise ValueError(f"crops are {crops.dtype} {crops.shape}, expected uint8 N×28×28")
+
+
 class LiteRTClassifier:
     """The network in LiteRT. The interpreter is made by the thread that first classifies and
     belongs to it: use from another thread raises RuntimeError."""
@@ -154,8 +159,7 @@ class LiteRTClassifier:
     def classify(self, crops: Image) -> Floats:
         """uint8 N×28×28 → float32 N×11 probabilities; more than `batch` crops run in pieces.
         Raises ValueError for another shape or type."""
-        if crops.dtype != np.uint8 or crops.ndim != 3 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE):
-            raise ValueError(f"crops are {crops.dtype} {crops.shape}, expected uint8 N×28×28")
+        _check_crops(crops)
         if not len(crops):
             return np.zeros((0, CLASSES), np.float32)
         self._own()
@@ -241,6 +245,42 @@ class LiteRTClassifier:
         return np.asarray(self._interpreter.get_tensor(self._output)[:count], np.float32)
 
 
+class ApartClassifier:
+    """The same in a process of its own, for networks from elsewhere."""
+
+    def __init__(self, model: bytes, *, name: str, threads: int = 1, batch: int = 64) -> None:
+        """As LiteRTClassifier. Raises ModelError, for what breaks that process as well."""
+        self.name = name
+        self.threads = threads
+        self.batch = batch
+        try:
+            self._network = Apart(__name__, "network_for", model, name, threads, batch)
+            self._network(np.zeros((1, CROP_SIZE, CROP_SIZE), np.uint8))
+        except ApartError as e:
+            raise self._broken(e) from e
+
+    def classify(self, crops: Image) -> Floats:
+        """uint8 N×28×28 → float32 N×11 probabilities. Raises ModelError."""
+        _check_crops(crops)
+        try:
+            return np.asarray(self._network(crops), np.float32)
+        except ApartError as e:
+            raise self._broken(e) from e
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._network.close()
+
+    def _broken(self, error: ApartError) -> ModelError:
+        known = f"model {self.name}"
+        return ModelError(str(error) if str(error).startswith(known) else f"{known}: {error}")
+
+
+def network_for(model: bytes, name: str, threads: int, batch: int) -> Callable[[Image], Floats]:
+    """The other side of ApartClassifier."""
+    return LiteRTClassifier(model, name=name, threads=threads, batch=batch).classify
+
+
 class KerasClassifier:
     """The same network in Keras, for comparison; importing TensorFlow takes seconds."""
 
@@ -277,23 +317,15 @@ class KerasClassifier:
         return np.concatenate([np.asarray(p, np.float32) for p in pieces])
 
 
-def load(name_or_path: str, *, threads: int = 1, batch: int = 64) -> LiteRTClassifier:
+def load(
+    name_or_path: str, *, threads: int = 1, batch: int = 64
+) -> LiteRTClassifier | ApartClassifier:
     """The model of that name or folder, ready to classify. Raises ModelError."""
     folder = resolve(name_or_path)
     content = checked(folder, LITERT)
     if folder.parent != models_folder():
-        reason = trial(__name__, "try_out", content, folder.name, threads, batch)
-        if reason:
-            raise ModelError(f"{folder / LITERT} cannot be used: {reason}")
+        return ApartClassifier(content, name=folder.name, threads=threads, batch=batch)
     return LiteRTClassifier(content, name=folder.name, threads=threads, batch=batch)
-
-
-def try_out(content: bytes, name: str, threads: int, batch: int) -> None:
-    """Runs a network once for each size of batch. Raises ModelError; may crash the process."""
-    network = LiteRTClassifier(content, name=name, threads=threads, batch=batch)
-    grain = np.random.default_rng(0)
-    for size in (*_SIZES, batch):
-        network.classify(grain.integers(0, 256, (min(size, batch), CROP_SIZE, CROP_SIZE), np.uint8))
 
 
 def load_keras(name_or_path: str, *, batch: int = 64) -> KerasClassifier:

@@ -40,7 +40,7 @@ import platformdirs
 
 from live_digits.config import HandsSettings
 from live_digits.errors import HandsError, MissingExtraError
-from live_digits.outside import read_bytes, trial
+from live_digits.outside import Apart, ApartError, read_bytes
 from live_digits.types import Box, Floats, Image
 from live_digits.worker import Worker
 
@@ -313,11 +313,9 @@ class Landmarker(Protocol):
 class MediaPipeLandmarker:
     """MediaPipe's hand landmarker, following hands from picture to picture."""
 
-    def __init__(self, model: Path | bytes, name: str = "") -> None:
-        """Imports MediaPipe and loads the model, a file or its bytes (`name` then stands for it in
-        messages): a fraction of a second, twice that for a file that is not the published model;
-        see `_checked`. Raises MissingExtraError where MediaPipe is not installed, HandsError where
-        it or the model cannot be loaded."""
+    def __init__(self, model: Path) -> None:
+        """Imports MediaPipe and loads the model: a fraction of a second. Raises MissingExtraError
+        where MediaPipe is not installed, HandsError where it or the model cannot be loaded."""
         try:
             with _without_needless():
                 import mediapipe
@@ -328,9 +326,9 @@ class MediaPipeLandmarker:
         self._mediapipe: Any = mediapipe
         self._time_ms = -1
         vision = mediapipe.tasks.vision
-        # Not by its path: that fails on Windows beyond ASCII.
-        content = _checked(model) if isinstance(model, Path) else model
         try:
+            # Not by its path: that fails on Windows beyond ASCII.
+            content = read_bytes(model, _LARGEST)
             with _quiet():
                 options = vision.HandLandmarkerOptions(
                     base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=content),
@@ -339,9 +337,10 @@ class MediaPipeLandmarker:
                 )
                 self._task: Any = vision.HandLandmarker.create_from_options(options)
                 self(np.zeros((LOOK_SIZE, LOOK_SIZE, 3), np.uint8), 0)
+        except OSError as e:
+            raise HandsError(f"the hand model {model} cannot be read: {e.strerror or e}") from e
         except (RuntimeError, ValueError) as e:
-            what = name or str(model)
-            raise HandsError(f"{what} is no hand model: {_first_line(e)}") from e
+            raise HandsError(f"{model} is no hand model: {_first_line(e)}") from e
 
     def __call__(self, image: Image, time_ms: int) -> tuple[Hand, ...]:
         """A time that does not grow, as where a video begins again, counts as the next
@@ -369,24 +368,41 @@ class MediaPipeLandmarker:
             self._task.close()
 
 
-def _checked(model: Path) -> bytes:
-    """The bytes of a hand model. One that is not the published file is tried in another process
-    first: MediaPipe crashes on some that are damaged. Raises HandsError."""
+class ApartLandmarker:
+    """The same in a process of its own, for models from elsewhere: MediaPipe crashes on some that
+    are damaged."""
+
+    def __init__(self, model: Path) -> None:
+        """As MediaPipeLandmarker. Raises HandsError."""
+        self._name = str(model)
+        try:
+            self._found = Apart(__name__, "MediaPipeLandmarker", model)
+        except ApartError as e:
+            raise self._broken(e) from e
+
+    def __call__(self, image: Image, time_ms: int) -> tuple[Hand, ...]:
+        try:
+            found: tuple[Hand, ...] = self._found(image, time_ms)
+        except ApartError as e:
+            raise self._broken(e) from e
+        return found
+
+    def close(self) -> None:
+        self._found.close()
+
+    def _broken(self, error: ApartError) -> HandsError:
+        known = self._name in str(error)
+        return HandsError(str(error) if known else f"hand model {self._name}: {error}")
+
+
+def open_landmarker(model: Path) -> Landmarker:
+    """The landmarker of a model file. Raises HandsError, MissingExtraError."""
     try:
         content = read_bytes(model, _LARGEST)
     except OSError as e:
         raise HandsError(f"the hand model {model} cannot be read: {e.strerror or e}") from e
-    if hashlib.sha256(content).hexdigest() != MODEL_SHA256:
-        reason = trial(__name__, "try_out", content, str(model))
-        if reason:
-            no = "" if "is no hand model" in reason else f"{model} is no hand model: "
-            raise HandsError(f"{no}{reason}")
-    return content
-
-
-def try_out(content: bytes, name: str) -> None:
-    """Loads a model and looks at a picture. Raises HandsError; may crash the process."""
-    MediaPipeLandmarker(content, name).close()
+    published = hashlib.sha256(content).hexdigest() == MODEL_SHA256
+    return MediaPipeLandmarker(model) if published else ApartLandmarker(model)
 
 
 def _first_line(error: Exception) -> str:
@@ -598,4 +614,4 @@ def open_hands(settings: HandsSettings) -> tuple[HandsWorker | None, str]:
         if asked:
             raise
         return None, f"hands are off: {e}"
-    return HandsWorker(lambda: MediaPipeLandmarker(model)), ""
+    return HandsWorker(lambda: open_landmarker(model)), ""

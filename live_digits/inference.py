@@ -88,6 +88,11 @@ class InferenceWorker(Worker[_Request, Classifier, Floats]):
             raise ValueError(f"{len(probabilities)} answers to {len(tracks)} crops")
         return probabilities
 
+    def _free(self, tool: Classifier) -> None:
+        close = getattr(tool, "close", None)  # of one in a process of its own
+        if close is not None:
+            close()
+
     def _keep(self, request: _Request, answer: Floats, seconds: float) -> None:
         tracks, _ = request
         self._answers.extend(Answer(t, p) for t, p in zip(tracks, answer, strict=True))
