@@ -60,19 +60,17 @@ _STEEPEST = 0.8
 def _slope(digits: Sequence[Digit]) -> float:
     """How the lines run: the median slope from each digit to its nearest neighbour to the right."""
     slopes = []
-    for d in digits:
-        (x, y), h = d.box.centre, d.box.h
-        best: tuple[float, float] | None = None
-        for other in digits:
-            ox, oy = other.box.centre
-            dx, dy = ox - x, oy - y
-            if dx <= 0.2 * min(h, other.box.h) or abs(dy) > _STEEPEST * dx or dx > 3 * h:
-                continue
-            reach = dx + 2 * abs(dy)
-            if best is None or reach < best[0]:
-                best = reach, dy / dx
-        if best:
-            slopes.append(best[1])
+    centres = np.array([d.box.centre for d in digits], np.float64)
+    heights = np.array([d.box.h for d in digits], np.float64)
+    for centre, h in zip(centres, heights, strict=True):
+        dx, dy = (centres - centre).T
+        off = np.abs(dy)
+        near = np.flatnonzero(
+            (dx > 0.2 * np.minimum(h, heights)) & (off <= _STEEPEST * dx) & (dx <= 3 * h)
+        )
+        if len(near):
+            best = near[np.argmin(dx[near] + 2 * off[near])]
+            slopes.append(dy[best] / dx[best])
     return float(np.median(slopes)) if slopes else 0.0
 
 

@@ -46,6 +46,9 @@ _SPECK = 12
 """Pieces of fewer pixels are grain."""
 MOST_PIECES = 700
 """Pieces beyond this, smallest first, are not looked at: noise must not cost time."""
+MOST_BOXES = 1000
+"""The same for the boxes of `classic`: sliders that take grain for edges find tens of thousands in
+one frame, which would hold the program for minutes and fill its memory."""
 _SOFT_RIM = np.ones((3, 3), np.uint8)
 
 
@@ -120,11 +123,19 @@ def _find_classic(image: Image, settings: PipelineSettings) -> Vision:
     dilated = dilated_of(edges, settings)
     mode = cv2.THRESH_BINARY_INV | (0 if settings.threshold else cv2.THRESH_OTSU)
     ink = np.asarray(cv2.threshold(grey, settings.threshold, 255, mode)[1], np.uint8)
-    boxes = contour_boxes(dilated)
+    boxes = _largest(contour_boxes(dilated))
     candidates = tuple(Candidate(box, frozenset((i,)), ink=box.area) for i, box in enumerate(boxes))
     nothing = np.zeros((0, 0), np.int32)
     stages = Stages(grey, blur, edges, dilated, ink)
     return Vision(candidates, stages, 1.0, boxes, nothing, "classic")
+
+
+def _largest(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
+    """At most `MOST_BOXES` of them, in their order."""
+    if len(boxes) <= MOST_BOXES:
+        return boxes
+    kept = np.sort(np.argsort([-b.area for b in boxes], kind="stable")[:MOST_BOXES])
+    return tuple(boxes[i] for i in kept)
 
 
 def _classic_crop(vision: Vision, index: int) -> Image:
