@@ -54,10 +54,11 @@ def read_bytes(path: Path, most: int) -> bytes:
         return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
 
     with open(path, "rb", opener=opener) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        there = os.fstat(file.fileno())
+        if not stat.S_ISREG(there.st_mode):
             raise OSError(errno.EINVAL, "it is a pipe or a device; expected a file")
-        content = file.read(most + 1)
-    if len(content) > most:
+        content = file.read(most + 1) if there.st_size <= most else b""
+    if max(there.st_size, len(content)) > most:
         raise OSError(errno.EFBIG, f"it is larger than {most} bytes")
     return content
 

@@ -207,10 +207,11 @@ class Worker(ABC, Generic[Request, Tool, Answer]):
             return False
 
     def _replace(self, life: _Life) -> None:
-        life.over = True
+        error = WorkerError(f"no answer for {life.limit:g} s")
+        life.over, life.limit = True, 0.0
         self._running = None
         self.hangs += 1
-        self._note(WorkerError(f"no answer for {life.limit:g} s"))
+        self._note(error)
         if self.hangs > MOST_REPLACED:
             self._give_up()
         else:
