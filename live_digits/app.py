@@ -32,7 +32,7 @@ from live_digits.config import (
     user_config_path,
     write_back,
 )
-from live_digits.errors import HandsError, LiveDigitsError, RecordingError
+from live_digits.errors import HandsError, LiveDigitsError, RecordingError, WorkerError
 from live_digits.hands import HandsWorker, covered, hidden
 from live_digits.inference import InferenceWorker
 from live_digits.looker import Looker
@@ -712,11 +712,11 @@ class App:
             errors.append(LiveDigitsError(f"vision failed: {_line(self._looker.error)}"))
         if self._worker.failed and self._worker.error:
             error = self._worker.error
-            errors.append(
-                error
-                if isinstance(error, LiveDigitsError)
-                else LiveDigitsError(f"reading failed: {type(error).__name__}: {error}")
-            )
+            if not isinstance(error, LiveDigitsError):
+                error = LiveDigitsError(f"reading failed: {type(error).__name__}: {error}")
+            elif isinstance(error, WorkerError):
+                error = WorkerError(f"reading failed: {error}")
+            errors.append(error)
         if self._hands and self._hands.failed:
             errors.append(HandsError(f"hands: {_line(self._hands.trouble)}"))
         errors += [
