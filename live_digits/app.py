@@ -135,7 +135,8 @@ class App:
         self._worker = InferenceWorker(load)
         self._looker = Looker(reuse=self._options.live)
         self._hands = hands
-        self._workers = [w for w in (self._worker, hands) if w is not None]
+        self._workers: list[InferenceWorker | Looker | HandsWorker] = [self._worker, self._looker]
+        self._workers += [hands] if hands else []
         self._troubles: Counter[str] = Counter()
         """What went wrong on each thread and was said."""
         self._escaped: Counter[str] = Counter()
@@ -177,7 +178,6 @@ class App:
         whatever fails later is in the outcome."""
         hook, threading.excepthook = threading.excepthook, self._thread_died
         try:
-            self._looker.start()
             self._source.start()
             for worker in self._workers:
                 worker.start()
@@ -249,9 +249,12 @@ class App:
         allows."""
         until = time.monotonic() + self._patience() if self._options.live else None
         while True:
-            left = None if until is None else max(0.0, until - time.monotonic())
+            left = _WAIT if until is None else max(0.0, until - time.monotonic())
             look = self._looker.take(left)
             if look is None:
+                if until is None and self._looker.busy and not self._stop.is_set():
+                    self._watch()  # the frame waits for its own vision, but not for ever
+                    continue
                 return
             self._figures.looked(look.seconds, look.reused)
             self._seen = self._follower.follow(look.frame, look.vision, self._covered)
@@ -426,7 +429,8 @@ class App:
     def _alarm(self) -> str:
         """The failure that the picture shall show."""
         if self._looker.error:
-            return f"vision failed: {_line(self._looker.error)}"
+            ends = "; the picture goes on without" if self._looker.failed else ""
+            return f"vision failed: {_line(self._looker.error)}{ends}"
         if self._worker.error:
             reason = _line(self._worker.error)
             ends = "; the picture goes on without readings" if self._worker.failed else ""
@@ -652,7 +656,6 @@ class App:
         recorder.stop()
         self._ending.append(recorder)
         if recorder.error:
-            self._recorder_errors += 1
             self._fail(recorder.error)
 
     def _take_opened(self) -> None:
@@ -662,6 +665,7 @@ class App:
             return
         self._opening, self._recorder = None, opening.begun
         if opening.error:
+            self._recorder_errors += 1
             self._fail(opening.error)
 
     def _take_ended(self) -> None:
@@ -676,6 +680,7 @@ class App:
         failed = recorder.error is not None and recorder.error in self._errors
         summary = recorder.close()
         self._recordings.append(summary)
+        self._recorder_errors += recorder.error is not None
         if recorder.error is None:
             lost = f", {summary.dropped} frames dropped" if summary.dropped else ""
             self._say(f"recorded {summary.seconds:.1f} s{lost} to {summary.path}")
@@ -698,7 +703,6 @@ class App:
             if self._searcher:
                 self._searcher.close(0)
             self._source.close()
-            self._looker.close(max(0.0, end - time.monotonic()))
             for thread in (*self._workers, *filter(None, [self._searcher])):
                 thread.close(max(0.0, end - time.monotonic()))
             if self._display:

@@ -63,12 +63,6 @@ class InferenceWorker(Worker[_Request, Classifier, Floats]):
         return answers
 
     @property
-    def busy(self) -> bool:
-        """True while a request waits or runs."""
-        with self._condition:
-            return self._asked is not None or self._running is not None
-
-    @property
     def pending(self) -> frozenset[int]:
         """Tracks whose answer is on its way."""
         with self._condition:

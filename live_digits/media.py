@@ -18,11 +18,12 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import av
-import av.error
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+import av
+import av.error
 
 from live_digits import MOST_PIXELS as MOST_PIXELS
 from live_digits.errors import SourceError
@@ -355,6 +356,10 @@ def video_stream(container: av.container.InputContainer, name: str) -> av.VideoS
     if not isinstance(stream, av.VideoStream):
         container.close()
         raise SourceError(f"{name} holds no picture, only sound or data; expected a video")
+    known: av.VideoCodecContext | None = stream.codec_context
+    if known is None:
+        container.close()
+        raise SourceError(f"{name} is coded in a way that is not known; expected H.264, MJPEG …")
     return stream
 
 

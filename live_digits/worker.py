@@ -64,8 +64,9 @@ class Worker(ABC, Generic[Request, Tool, Answer]):
         """The last failure, for good."""
         self.failed = False
         """True once the worker has given up: the tool cannot be made, or failed thrice in a row."""
+        self.most_failures = MOST_FAILURES
         self._load, self._patience = load, patience
-        self._condition = threading.Condition()
+        self._condition = threading.Condition()  # re-entrant
         self._stop = threading.Event()
         self._asked: Request | None = None
         self._running: Request | None = None
@@ -90,6 +91,12 @@ class Worker(ABC, Generic[Request, Tool, Answer]):
             life.age += step
             if life.age >= life.limit:
                 self._replace(life)
+
+    @property
+    def busy(self) -> bool:
+        """True while a request waits or runs."""
+        with self._condition:
+            return self._asked is not None or self._running is not None
 
     def stop(self) -> None:
         """Asks the thread to end; `close` waits for it."""
@@ -191,6 +198,7 @@ class Worker(ABC, Generic[Request, Tool, Answer]):
             self._keep(request, answer, seconds)
             self._running, life.limit = None, 0.0
             self._in_a_row, self.error = 0, None
+            self._condition.notify_all()
 
     def _failed(self, life: _Life, error: Exception, *, loaded: bool) -> bool:
         """Notes a failure; whether the thread goes on."""
@@ -201,7 +209,7 @@ class Worker(ABC, Generic[Request, Tool, Answer]):
             self.failures += 1
             self._in_a_row += 1
             self._note(error)
-            if loaded and self._in_a_row < MOST_FAILURES:
+            if loaded and self._in_a_row < self.most_failures:
                 return True
             self._give_up()
             return False
@@ -220,6 +228,7 @@ class Worker(ABC, Generic[Request, Tool, Answer]):
     def _note(self, error: Exception) -> None:
         self.error = self.trouble = error
         self._forget()
+        self._condition.notify_all()
 
     def _give_up(self) -> None:
         self.failed = True

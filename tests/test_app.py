@@ -13,12 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
 import yaml
 from fakes import PATIENCE, FakeClassifier, FakeDevice, FakeDisplay, FakeSource, wait_until
+
+import av
 
 from live_digits import app, cli, overlay, recorder
 from live_digits.app import App, Options, Outcome

@@ -21,13 +21,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
-import av
 import cv2
 import numpy as np
 import pytest
 from fakes import FakeDisplay
 
-from live_digits import classifier, recorder
+from live_digits import classifier, film, recorder
 from live_digits.app import App, Display, Options
 from live_digits.config import (
     TRACKBARS,
@@ -40,6 +39,7 @@ from live_digits.config import (
     slider_max,
 )
 from live_digits.errors import DisplayError, SourceError
+from live_digits.media import video_frames
 from live_digits.sources import Source, open_source
 from live_digits.types import Classifier, Floats, Frame, Image, Reading, SourceInfo
 from live_digits.window import TITLE, Command, Window, check_display
@@ -208,6 +208,9 @@ class FaultyScreen:
         self.pictures: list[float] = []
         self.worst = 0.0
 
+    def fit(self, width: int, height: int) -> tuple[int, int]:
+        return self._inner.fit(width, height)
+
     def show(self, picture: Image) -> None:
         self._inner.show(picture)
 
@@ -278,8 +281,7 @@ def written(folder: Path) -> tuple[int, int]:
     lines = (folder / recorder.READINGS).read_text(encoding="utf-8").splitlines()
     for line in lines:
         json.loads(line)
-    with av.open(str(folder / recorder.VIDEO)) as film:
-        return len(lines), sum(1 for _ in film.decode(video=0))
+    return len(lines), sum(1 for _ in video_frames(folder / recorder.VIDEO))
 
 
 @pytest.fixture
@@ -327,14 +329,14 @@ def test_an_hour_of_faults(
     inner, windowed = screen()
     view = FaultyScreen(inner)
     faults = Faults(random.Random(seed), source, windowed)
-    add = recorder.Film.add
+    add = film.Film.add
 
-    def slow_add(film: recorder.Film, image: Image, when: float) -> None:
+    def slow_add(one: film.Film, image: Image, when: float) -> None:
         if time.monotonic() < faults.slow_until:
             time.sleep(0.2)
-        add(film, image, when)
+        add(one, image, when)
 
-    monkeypatch.setattr(recorder.Film, "add", slow_add)
+    monkeypatch.setattr(film.Film, "add", slow_add)
     FailingNet.raises, FailingNet.hang_until = 0, 0.0
     frames: list[int] = []
     gaps: list[float] = []
@@ -350,7 +352,7 @@ def test_an_hour_of_faults(
     def net() -> Classifier:
         return FailingNet()
 
-    options = Options(record=True, duration=SECONDS, config=config, each=each)
+    options = Options(record=True, duration=SECONDS, config=config, each=each, live=True)
     live = App(settings, cast(Source, source), net, view, options)
     sampler = Sampler(cast(Source, source))
     sampler.start()
@@ -381,8 +383,8 @@ def test_an_hour_of_faults(
     assert len(frames) == stats["frames_shown"]
     waiting = stats["frames_captured"] - stats["frames_shown"] - stats["dropped"]
     assert 0 <= waiting <= 1, "the newest frame may be on its way at the end"
-    for (lines, film), r in zip(recordings, outcome.recordings, strict=True):
-        assert lines == film == r.frames, r.path
+    for (lines, shots), r in zip(recordings, outcome.recordings, strict=True):
+        assert lines == shots == r.frames, r.path
     lost = stats["frames_shown"] - kept - dropped
     assert 0 <= lost <= 2 * len(recordings), "every frame shown was written, or counted as dropped"
     assert max(gaps) < WORST_GAP

@@ -248,7 +248,7 @@ def test_an_exception_that_is_over_at_once_is_still_said_and_counted() -> None:
     outcome, seen = run(lambda: net, lambda live: live._worker.stats.batches > 0, patience=30)
     assert any(s.message == "inference: the network is out of order (1 so far)" for s in seen)
     assert outcome.stats["worker_errors"] == {
-        "inference": 1, "source": 0, "recorder": 0, "search": 0
+        "inference": 1, "vision": 0, "source": 0, "recorder": 0, "search": 0
     }  # fmt: skip
     assert outcome.errors == ()
 

@@ -19,7 +19,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -27,6 +26,8 @@ import yaml
 from fakes import FakeClassifier, wait_until
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
+import av
 
 from live_digits import classifier, cli, media
 from live_digits.batch import Batch, Saver
@@ -724,3 +725,32 @@ def test_a_name_that_is_no_text_is_printed_all_the_same(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, b"")
     assert json.loads(done.stdout)["source"] == str(tmp_path / name)
+
+
+# --- who imports whom first ---
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["app", "batch", "feed", "film", "media", "recorder", "recordings", "sources", "stream"],
+)
+def test_cv2_comes_before_av(module: str) -> None:
+    """With av first, the first window hangs the process for ever: both bring a libxcb."""
+    script = (
+        f"import sys, live_digits.{module}; names = list(sys.modules)\n"
+        "sys.exit(names.index('cv2') > names.index('av'))"
+    )
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+
+
+def test_the_wrong_order_is_refused_before_a_window_hangs() -> None:
+    script = (
+        "import av, live_digits.window as w\n"
+        "try: w.check_display()\n"
+        "except w.DisplayError as e: print(e)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True,
+        env={**os.environ, "DISPLAY": ":1"},
+    )  # fmt: skip
+    assert "import cv2" in done.stdout or sys.platform != "linux"
