@@ -19,6 +19,8 @@ from live_digits.demo import DemoScene
 from live_digits.errors import WorkerError
 from live_digits.hands import Hand, HandsWorker, Landmarker
 from live_digits.inference import InferenceWorker
+from live_digits.looker import Looker
+from live_digits.pipeline import Vision, find
 from live_digits.types import Floats, Image, Reading, Status
 from live_digits.window import Command
 from live_digits.worker import MOST_REPLACED
@@ -306,3 +308,31 @@ def test_an_exception_that_nobody_caught_is_counted_by_its_thread() -> None:
     assert any("forgotten" in str(e) for e in outcome.errors)
     assert any("forgotten" in s.message for s in seen)
     assert threading.excepthook is hook
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live", "every frame"])
+def test_vision_that_hangs_on_a_frame_loses_that_frame_alone(
+    hanging: Callable[[int], Hanging], live: bool
+) -> None:
+    gate = hanging(0)
+    looks: list[int] = []
+
+    def look(image: Image, settings: PipelineSettings) -> Vision:
+        looks.append(1)
+        if len(looks) == 3:
+            assert gate.open.wait(PATIENCE)
+        return find(image, settings)
+
+    frames: list[Reading] = []
+    options = Options(duration=60, each=frames.append, live=live)
+    it = App(
+        Settings(), FakeSource(itertools.repeat(PAGE, 120), fps=25 if live else None),
+        FakeClassifier, FakeDisplay(keep=1), options,
+    )  # fmt: skip
+    it._looker = Looker(reuse=False, look=look, patience=2.0)
+    it._workers[1] = it._looker
+    outcome = it.run()
+    assert outcome.stats["worker_hangs"]["vision"] == 1
+    assert outcome.errors == ()
+    assert len(looks) > 5
+    assert frames[-1].digits
