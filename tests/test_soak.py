@@ -382,7 +382,7 @@ def test_an_hour_of_faults(
     assert frames == sorted(set(frames)), "no frame is shown twice as new, none out of order"
     assert len(frames) == stats["frames_shown"]
     waiting = stats["frames_captured"] - stats["frames_shown"] - stats["dropped"]
-    assert 0 <= waiting <= 1, "the newest frame may be on its way at the end"
+    assert 0 <= waiting <= 2, "one in the slot and one at its door may be there at the end"
     for (lines, shots), r in zip(recordings, outcome.recordings, strict=True):
         assert lines == shots == r.frames, r.path
     lost = stats["frames_shown"] - kept - dropped
