@@ -41,7 +41,7 @@ from live_digits.config import (
 from live_digits.errors import DisplayError, SourceError
 from live_digits.media import video_frames
 from live_digits.sources import Source, open_source
-from live_digits.types import Classifier, Floats, Frame, Image, Reading, SourceInfo
+from live_digits.types import Classifier, Floats, Frame, Image, Reading, Signal, SourceInfo
 from live_digits.window import TITLE, Command, Window, check_display
 
 SECONDS = float(os.environ.get("LIVE_DIGITS_SOAK_SECONDS", "3600"))
@@ -82,8 +82,8 @@ class StallingSource:
         return self._inner.dropped
 
     @property
-    def reconnects(self) -> int:
-        return self._inner.reconnects
+    def signal(self) -> Signal:
+        return self._inner.signal
 
     @property
     def error(self) -> SourceError | None:
