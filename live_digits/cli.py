@@ -14,6 +14,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -331,13 +332,17 @@ def read(
     if csv:
         print(",".join(CSV_HEADER))
     done = 0
+    asked = threading.Event()
     try:
-        with _progress(files) as out:
+        # An exception out of the handler may be swallowed by a library's callback; a flag is not.
+        with _signals(asked.set), _progress(files) as out:
             for item in batch:
                 done += 1
                 out(item, _shown(item, json_, csv))
                 if saver:
                     saver.add(item)
+                if asked.is_set():
+                    raise KeyboardInterrupt
     finally:
         if saver:
             saver.close()
