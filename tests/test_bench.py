@@ -422,6 +422,7 @@ def test_the_program_runs_at_a_cameras_pace(case: Case, tmp_path: Path) -> None:
     assert 0 <= found.late <= found.dropped
     assert set(found.latency_ms) == {"p50", "p95", "p99"}
     assert found.cpu_ms > 0
+    assert found.cores > 0
     assert (found.source_cpu_ms > 0) == (case.scene == "demo")
     assert found.rss_mb >= found.rss_mb_before > 10
     assert (found.recorder_dropped is not None) == case.record

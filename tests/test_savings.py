@@ -319,7 +319,9 @@ class Pages(FakeDisplay):
         return (Command.QUIT,)
 
 
-@pytest.mark.parametrize("slow", [("vision",), ("network",), ("disk",), ("network", "disk")])
+@pytest.mark.parametrize(
+    "slow", [("vision",), ("network",), ("disk",), ("network", "disk")], ids=" and ".join
+)
 def test_the_pictures_rate_stays_while_something_hangs(
     slow: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

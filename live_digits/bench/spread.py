@@ -46,7 +46,8 @@ def short(value: float) -> str:
     size = abs(value)
     if size >= 100:
         return f"{value:.0f}"
-    return f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 0.1 else f"{value:.3f}"
+    places = 1 if size >= 10 else 2 if size >= 0.1 else 3 if size >= 0.01 else 5
+    return f"{value:.{places}f}"
 
 
 def median(values: Sequence[float]) -> float:
