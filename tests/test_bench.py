@@ -428,7 +428,7 @@ def test_the_program_runs_at_a_cameras_pace(case: Case, tmp_path: Path) -> None:
     assert (found.recorder_dropped is not None) == case.record
     assert (found.looks == 0) == case.empty
     if case.scene == "at rest" and case.savings:
-        assert found.looks < found.shown
+        assert found.looks <= found.shown
     json.dumps(found.as_json())
 
 
@@ -567,3 +567,11 @@ def test_without_a_display_windows_open_on_one_that_ends_with_the_benchmark(
         check_display()
     with pytest.raises(DisplayError):
         check_display()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems count this way themselves")
+def test_a_processs_peak_is_its_own_and_not_that_of_who_started_it(tmp_path: Path) -> None:
+    large = np.ones(400_000_000, np.uint8)
+    code = "from live_digits.stats import peak_memory_mb; print(peak_memory_mb())"
+    done = children.call(["-c", code], None, tmp_path, 100)
+    assert 5 < float(done.stdout) < large.nbytes / 1e6 / 2

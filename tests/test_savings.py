@@ -378,8 +378,8 @@ def test_a_slow_window_drops_frames_and_shows_new_ones(tmp_path: Path) -> None:
     options = Options(duration=LIMIT, live=True, each=each)
     App(settings_in(tmp_path), source, lambda: FakeClassifier(), screen, options).run()
     assert source.dropped >= 4 * (screen.shown - 2)
-    # Nothing queues: half of the frames were still the newest, give or take one, when they came.
-    assert sorted(lags)[len(lags) // 2] <= 2
+    # Nothing queues: four more would wait with each picture, 28 at the eighth.
+    assert median(lags) <= 10
 
 
 def test_the_scene_at_rest_shows_noise_and_nothing_else() -> None:
