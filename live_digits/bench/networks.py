@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from live_digits import classifier
 from live_digits.bench.scenes import SCENES
 from live_digits.bench.spread import Spread, ratio, spread, take_turns
 from live_digits.config import PipelineSettings
-from live_digits.errors import LiveDigitsError
+from live_digits.errors import LiveDigitsError, ModelError
 from live_digits.pipeline import crops, find
 from live_digits.types import Image
 
@@ -110,8 +111,11 @@ def measured(job: Mapping[str, Any]) -> dict[str, Any]:
         notes.append("Keras was left out: TensorFlow is not installed (extra train)")
     for model in models:
         ways = _litert(model, cut, notes)
+        own = next((key[1] for key in ways), "")
         if keras:
-            ways |= _keras(model, cut)
+            ways |= _keras(model, cut, own)
+        elif own == _EIGHT:
+            notes.append(f"{model} as float32 was left out: only Keras can make it")
         ways["", "", 0] = _timed(_copy(cut), _MOST, _CALLS)
         for way in ways.values():
             way(0)
@@ -120,7 +124,7 @@ def measured(job: Mapping[str, Any]) -> dict[str, Any]:
         by = dict(zip(ways, found, strict=True))
         floor += by.pop(("", "", 0))
         speeds += [Speed(*key, spread(values)) for key, values in by.items()]
-        once, batch = by.get((model, _ONCE, 1)), by.get((model, _runtime("float32"), _MOST))
+        once, batch = by.get((model, _ONCE, 1)), by.get((model, own, _MOST))
         if once and batch:
             gain[model] = ratio(once, batch)
     return Networks(tuple(speeds), gain, spread(floor), tuple(notes)).as_json()
@@ -131,8 +135,18 @@ _Way = Callable[[int], float]
 """A round's number → milliseconds a crop."""
 
 
-def _runtime(kind: str) -> str:
-    return f"LiteRT, {kind}"
+_PLAIN, _EIGHT = "LiteRT, float32", "LiteRT, 8-bit weights"
+
+
+def _runtime(content: bytes) -> str:
+    """Which of the two a network is. Raises ModelError for what is none."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        tensors = Interpreter(model_content=content).get_tensor_details()
+    except (ValueError, RuntimeError) as e:
+        raise ModelError(f"no LiteRT network: {' '.join(str(e).split())}") from e
+    return _EIGHT if any(t["dtype"] is np.int8 for t in tensors) else _PLAIN
 
 
 def _timed(work: Callable[[], object], crops_a_call: int, calls: int) -> _Way:
@@ -147,23 +161,27 @@ def _timed(work: Callable[[], object], crops_a_call: int, calls: int) -> _Way:
 
 
 def _litert(model: str, cut: Image, notes: list[str]) -> dict[_Key, _Way]:
-    """The model's network, and every other .tflite in its folder (quantised ones)."""
+    """The model's network, and every other .tflite in its folder."""
     folder = classifier.resolve(model)
     ways: dict[_Key, _Way] = {}
     for file in sorted(folder.glob("*.tflite"), key=lambda f: (f.name != classifier.LITERT, f)):
-        kind = "float32" if file.name == classifier.LITERT else file.stem
         try:
             content = classifier.checked(folder, file.name)
-            # A network each: a change of the batch's size makes the runtime plan anew.
-            nets = {b: classifier.LiteRTClassifier(content, name=model) for b in BATCHES}
+            runtime = _runtime(content)
+            if file.name != classifier.LITERT:
+                runtime += f" ({file.name})"
+            ways |= _in_batches(model, runtime, content, cut)
         except LiveDigitsError as e:
             notes.append(f"{model}/{file.name} was left out: {e}")
-            continue
-        for batch, net in nets.items():
-            some = cut[:batch]
-            ways[model, _runtime(kind), batch] = _timed(_call(net, some), batch, _CALLS)
-    if len({key[1] for key in ways}) < 2:
-        notes.append(f"{model} has no quantised network")
+    return ways
+
+
+def _in_batches(model: str, runtime: str, content: bytes, cut: Image) -> dict[_Key, _Way]:
+    ways: dict[_Key, _Way] = {}
+    for batch in BATCHES:
+        # A network each: a change of the batch's size makes the runtime plan anew.
+        net = classifier.LiteRTClassifier(content, name=model)
+        ways[model, runtime, batch] = _timed(_call(net, cut[:batch]), batch, _CALLS)
     return ways
 
 
@@ -171,7 +189,8 @@ def _call(net: classifier.LiteRTClassifier, some: Image) -> Callable[[], object]
     return lambda: net.classify(some)
 
 
-def _keras(model: str, cut: Image) -> dict[_Key, _Way]:
+def _keras(model: str, cut: Image, own: str) -> dict[_Key, _Way]:
+    """Keras, and the network as float32 where its `own` is of 8 bits."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
@@ -183,10 +202,20 @@ def _keras(model: str, cut: Image) -> dict[_Key, _Way]:
         for crop in real[:_SINGLE]:
             net.predict(crop[None], verbose=0)
 
-    return {
+    ways = _in_batches(model, _PLAIN, _converted(net), cut) if own == _EIGHT else {}
+    return ways | {
         (model, _ONCE, 1): _timed(once, _SINGLE, 1),
         (model, _TOGETHER, _MOST): _timed(lambda: net.predict(real, verbose=0), _MOST, 1),
     }
+
+
+def _converted(net: Any) -> bytes:
+    """A Keras network in LiteRT, nothing quantised."""
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory() as scratch:
+        net.export(scratch, verbose=False)
+        return bytes(tf.lite.TFLiteConverter.from_saved_model(scratch).convert())
 
 
 def _copy(cut: Image) -> Callable[[], object]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from live_digits import classifier
 from live_digits.app import App, Display, Options
-from live_digits.bench.scenes import Scene, moving, resting
+from live_digits.bench.scenes import RATE, Scene, moving, resting
 from live_digits.bench.spread import percentile
 from live_digits.bench.variants import NO_SAVINGS, Forgetful, fitted, vision_of
 from live_digits.config import Settings, SourceSettings
@@ -107,11 +107,11 @@ class _Played:
 class _Drawn:
     """A scene that is drawn as it plays."""
 
-    def __init__(self, scene: Scene, fps: float) -> None:
-        self._scene, self._fps = scene, fps
+    def __init__(self, scene: Scene) -> None:
+        self._scene = scene
 
     def render(self, seconds: float) -> Image:
-        return self._scene(round(seconds * 30))
+        return self._scene(seconds * RATE)
 
 
 def _source(case: Case) -> tuple[Source, float]:
@@ -124,7 +124,7 @@ def _source(case: Case) -> tuple[Source, float]:
         for n in range(_RENDERED):
             scene(n)
         cost = 1000 * (time.process_time() - start) / _RENDERED
-        playing: Any = _Drawn(scene, case.fps)
+        playing: Any = _Drawn(scene)
     else:
         playing, cost = _Played(scene, _KEPT[case.scene]), 0.0
     settings = SourceSettings(width=case.width, height=case.height, fps=case.fps)

@@ -21,8 +21,8 @@ _MARGIN = 61
 _STRIDES = (17, 23)
 """Without a common factor with `_MARGIN`, so that it is long before a part comes again."""
 
-Scene = Callable[[int], Image]
-"""A frame's number → the frame: uint8 BGR H×W×3, new or not to be written to."""
+Scene = Callable[[float], Image]
+"""A frame's number, whole at `RATE` a second → the frame: uint8 BGR H×W×3, new or not to be written to."""
 
 
 class Noise:
@@ -39,10 +39,10 @@ class Noise:
         self._field = np.stack([np.roll(f, s, axis=0) for f, s in zip(field, shifts, strict=True)])
         self._size = width, height
 
-    def over(self, image: Image, number: int) -> Image:
+    def over(self, image: Image, number: float) -> Image:
         """A new picture: `image` with the noise of frame `number`."""
         width, height = self._size
-        x, y = (number * stride % _MARGIN for stride in _STRIDES)
+        x, y = (round(number) * stride % _MARGIN for stride in _STRIDES)
         part = self._field[y : y + height, x : x + width]
         return np.asarray(cv2.add(image, part, dtype=cv2.CV_8U), np.uint8)
 
