@@ -22,7 +22,8 @@ _STRIDES = (17, 23)
 """Without a common factor with `_MARGIN`, so that it is long before a part comes again."""
 
 Scene = Callable[[float], Image]
-"""A frame's number, whole ones at `RATE` a second → the frame: uint8 BGR H×W×3, nobody writes to it."""
+"""A frame's number, whole ones at `RATE` a second → the frame: uint8 BGR H×W×3, not to be written
+to."""
 
 
 class Noise:

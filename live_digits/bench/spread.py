@@ -44,7 +44,7 @@ def _rounded(value: float) -> float:
 def short(value: float) -> str:
     """A figure to about three digits."""
     size = abs(value)
-    if size >= 100:
+    if size >= 100 or not size:
         return f"{value:.0f}"
     places = 1 if size >= 10 else 2 if size >= 0.1 else 3 if size >= 0.01 else 5
     return f"{value:.{places}f}"
