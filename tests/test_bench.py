@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import FakeClassifier
+from fakes import FakeClassifier, FakeSource
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -436,6 +436,26 @@ def test_the_program_runs_at_a_cameras_pace(case: Case, tmp_path: Path) -> None:
     if case.scene == "at rest" and case.savings:
         assert found.looks <= found.shown
     json.dumps(found.as_json())
+
+
+def test_a_program_without_savings_is_one() -> None:
+    from live_digits.app import App
+    from live_digits.bench.paced import _unsaved
+    from live_digits.bench.variants import Forgetful
+    from live_digits.config import Settings
+
+    def made() -> App:
+        return App(Settings(), FakeSource([]), FakeClassifier)
+
+    with _unsaved():
+        without = made()
+        assert pipeline.WORKING_SIDE > 10_000
+    usual = made()
+    assert isinstance(without._follower, Forgetful)
+    assert not isinstance(usual._follower, Forgetful)
+    assert without._follower._savings == NO_SAVINGS
+    assert without._looker._reuse is False
+    assert pipeline.WORKING_SIDE < 10_000
 
 
 # --- the whole ---

@@ -12,6 +12,7 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
+from live_digits import app as live_app
 from live_digits import classifier
 from live_digits.app import App, Display, Options
 from live_digits.bench.scenes import RATE, Scene, moving, resting
@@ -19,7 +20,6 @@ from live_digits.bench.spread import percentile
 from live_digits.bench.variants import NO_SAVINGS, Forgetful, fitted, vision_of
 from live_digits.config import Settings, SourceSettings
 from live_digits.errors import LiveDigitsError
-from live_digits.looker import Looker
 from live_digits.sources import Source, open_source
 from live_digits.stats import peak_memory_mb
 from live_digits.types import Image, Reading
@@ -185,16 +185,20 @@ def _case(job: Mapping[str, Any]) -> tuple[Case, str]:
 
 
 @contextlib.contextmanager
-def _unsaved(live: App, settings: Settings) -> Iterator[None]:
-    """Every saving switched off in a live program."""
-    inside = vars(live)
-    for name in ("_looker", "_follower"):
-        if name not in inside:
-            raise LiveDigitsError(f"the program has no {name} any more that savings are in")
-    inside["_looker"] = Looker(reuse=False)
-    inside["_follower"] = Forgetful(settings, NO_SAVINGS)
-    with vision_of(NO_SAVINGS):
-        yield
+def _unsaved() -> Iterator[None]:
+    """Has a live program that is made meanwhile do without any saving. For the whole process."""
+    inside = vars(live_app)
+    looker, follower = inside["Looker"], inside["Follower"]
+    made: dict[str, Any] = {
+        "Looker": lambda **_: looker(reuse=False),
+        "Follower": lambda settings: Forgetful(settings, NO_SAVINGS),
+    }
+    try:
+        inside.update(made)
+        with vision_of(NO_SAVINGS):
+            yield
+    finally:
+        inside.update(Looker=looker, Follower=follower)
 
 
 def _held() -> float:
@@ -222,10 +226,10 @@ def run_app(job: Mapping[str, Any]) -> dict[str, Any]:
     net = classifier.load(model.name, threads=model.threads, batch=model.batch)
     watch = _Watch(source)
     options = Options(case.record, case.seconds, each=watch.each, live=True)
-    live = App(settings, source, lambda: net, cast("Display | None", display), options)
-    before = _held()
-    start, begun = time.process_time(), time.monotonic()
-    with contextlib.nullcontext() if case.savings else _unsaved(live, settings):
+    with contextlib.nullcontext() if case.savings else _unsaved():
+        live = App(settings, source, lambda: net, cast("Display | None", display), options)
+        before = _held()
+        start, begun = time.process_time(), time.monotonic()
         outcome = live.run()
     spent, lasted = time.process_time() - start, time.monotonic() - begun
     stats = outcome.stats
