@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from live_digits.batch import Batch, Read
     from live_digits.types import Reading
 
-COMMANDS = ("run", "read", "recordings", "evaluate", "train", "doctor", "cameras")
+COMMANDS = ("run", "read", "recordings", "evaluate", "train", "bench", "doctor", "cameras")
 SERVER_SECONDS = 10.0
 """How long a run lasts where there is no display and nothing else was asked for."""
 _PACKAGES = {
@@ -619,6 +619,45 @@ def train(
         print(f"{key}: {value:.4f}")
     say(f"written: {trained.path}")
     return 0
+
+
+@app.command()
+def bench(
+    json_: Annotated[bool, typer.Option("--json", help="the figures as one JSON object")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="half a minute: fewer sizes, runs and repeats")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="write the figures (JSON) and a plot there"),
+    ] = None,
+) -> int:
+    """What each step costs on this machine, in under 5 minutes. Exit code 1: a part failed."""
+    from live_digits.bench import report as benchmark
+
+    plan = benchmark.QUICK if quick else benchmark.FULL
+    files = benchmark.Files(out) if out else None
+    bar = _bar()
+    with bar if sys.stderr.isatty() else contextlib.nullcontext():
+        task = bar.add_task("measuring", total=plan.steps, detail="")
+
+        def progress(what: str) -> None:
+            bar.update(task, advance=1 if bar.tasks[0].fields["detail"] else 0, detail=what)
+
+        found = benchmark.run(plan, progress)
+    if json_:
+        print(json.dumps(found.as_json(), ensure_ascii=False))
+    else:
+        print(found.machine)
+        for title, names, rows in benchmark.tables(found):
+            _table(title, names, rows)
+    for failure in found.failures:
+        say(f"live-digits: {failure}")
+    if files:
+        _name_files(files.write(found))
+        for note in files.notes:
+            say(note)
+    return int(bool(found.failures))
 
 
 @app.command()

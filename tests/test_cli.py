@@ -298,6 +298,7 @@ def test_every_command_has_help(shell: Shell, command: str) -> None:
         "read": ("PATH", "--json", "--csv", "--save"),
         "evaluate": ("--data",),
         "train": ("--seed", "--quick", "--mnist"),
+        "bench": ("--json", "--quick", "--out"),
     }  # fmt: skip
     for option in options.get(command, ()):
         assert option in done.out
