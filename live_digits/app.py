@@ -62,6 +62,8 @@ _REFRESH = 0.1
 """Seconds between pictures while nothing changes but the clock."""
 _SPARE = 0.9
 """The share of a frame's time that the loop may use up."""
+_CAREFUL = 1.25
+"""The loop's own work on a frame is taken to last this much longer than lately."""
 _UNHURRIED = 0.05
 """Seconds that a frame waits for its vision where the source's rate is not known."""
 _SHRINK = cv2.INTER_LINEAR
@@ -150,6 +152,7 @@ class App:
         self._covered: Callable[[Box], bool] | None = None
         self._reading: Reading | None = None
         self._picture: Image | None = None
+        self._waited = 0.0
         self._stage: tuple[Vision, str, tuple[int, ...], Image] | None = None
         self._stale = False
         self._silent: float | None = None
@@ -193,7 +196,7 @@ class App:
     def _step(self) -> bool:
         """One turn of the loop; False at the end."""
         frame = self._source.read(_WAIT)
-        now = time.monotonic()
+        now, self._waited = time.monotonic(), 0.0
         self._watch()
         self._listen()
         self._take_opened()
@@ -217,6 +220,8 @@ class App:
             self._relook()
             self._present(None, None)
         self._obey()
+        if frame is not None:
+            self._figures.presented(time.monotonic() - now - self._waited)
         limit, begun = self._options.duration, self._figures.begun
         return limit is None or begun is None or time.monotonic() - begun < limit
 
@@ -250,7 +255,9 @@ class App:
         until = time.monotonic() + self._patience() if self._options.live else None
         while True:
             left = _WAIT if until is None else max(0.0, until - time.monotonic())
+            start = time.monotonic()
             look = self._looker.take(left)
+            self._waited += time.monotonic() - start
             if look is None:
                 if until is None and self._looker.busy and not self._stop.is_set():
                     self._watch()  # the frame waits for its own vision, but not for ever
@@ -267,7 +274,7 @@ class App:
         """Seconds that a frame may wait for its vision: what showing it leaves of its time."""
         info = self._source.info
         fps = info.measured.fps or info.reported.fps or info.requested.fps
-        return max(0.0, _SPARE / fps - self._figures.showing()) if fps else _UNHURRIED
+        return max(0.0, _SPARE / fps - _CAREFUL * self._figures.showing()) if fps else _UNHURRIED
 
     def _hidden(self, frame: Frame) -> Callable[[Box], bool] | None:
         """Tells which boxes lie under a hand, by the newest look at the hands; offers the next."""
@@ -351,7 +358,6 @@ class App:
         if display is None and recorder is None:
             self._figures.shown(time.monotonic(), arrived)
             return
-        start = time.monotonic()
         status = self._status()
         result: Image | None = None
         if display:
@@ -368,7 +374,6 @@ class App:
             if self._options.lockstep:
                 self._await_room(recorder, 2 * frame.image.nbytes)
             recorder.write(result, reading, when, raw, self._source.info.reported.fps)
-        self._figures.presented(time.monotonic() - start)
 
     def _shown(self, image: Image, reading: Reading, status: Status, display: Display) -> Image:
         """The picture for the window, drawn at the size at which it is shown."""
