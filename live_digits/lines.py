@@ -33,19 +33,21 @@ def _lines(digits: list[Digit]) -> list[list[Digit]]:
         return []
     slope = _slope(digits)
     lines: list[list[Digit]] = []
+    ends: list[tuple[float, float, int]] = []  # of each line's last digit: centre and height
     for d in digits:
-        best: tuple[float, list[Digit]] | None = None
-        for line in lines:
-            last = line[-1]
-            across = d.box.centre[0] - last.box.centre[0]
-            off = abs(d.box.centre[1] - last.box.centre[1] - slope * across)
-            level = min(d.box.h, last.box.h) * (1 - _SAME_LINE) + abs(d.box.h - last.box.h) / 2
+        (x, y), h = d.box.centre, d.box.h
+        best: tuple[float, int] | None = None
+        for i, (last_x, last_y, last_h) in enumerate(ends):
+            off = abs(y - last_y - slope * (x - last_x))
+            level = min(h, last_h) * (1 - _SAME_LINE) + abs(h - last_h) / 2
             if off < level and (best is None or off < best[0]):
-                best = off, line
+                best = off, i
         if best:
-            best[1].append(d)
+            lines[best[1]].append(d)
+            ends[best[1]] = x, y, h
         else:
             lines.append([d])
+            ends.append((x, y, h))
     middle = float(np.mean([d.box.centre[0] for d in digits]))
 
     def height(line: list[Digit]) -> float:
