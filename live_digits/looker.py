@@ -19,7 +19,7 @@ from live_digits.pipeline import Vision, find
 from live_digits.types import Floats, Frame, Image
 from live_digits.worker import Worker
 
-FRESH = 0.5
+FRESH = 1.0
 """Seconds after which a page at rest is looked at again all the same: a pale, thin, slow stroke may
 be below what tells change from noise."""
 _SAMPLED, _CELL = 480, 4
