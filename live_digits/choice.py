@@ -14,6 +14,9 @@ from live_digits.types import NOT_A_DIGIT, Candidate, Floats
 
 _PRIMARY_BONUS = 0.06
 """What a whole blob is ahead of its halves and unions, in confidence."""
+_WHOLE, _WHOLE_BONUS = 0.95, 0.12
+"""What several pieces are ahead that together are a digit for sure: their parts may look like digits
+too (a 6 is a 1 over a 0), but two digits side by side look like no digit."""
 _STAKE = 0.45
 """A candidate below this confidence only costs: leaving its ink unread is better."""
 _EXHAUSTIVE = 14
@@ -47,8 +50,11 @@ _FAINT = 16
 
 def _worth(candidate: Candidate, p: Floats) -> float:
     """What reading this candidate brings: confidence over the stake, for all of its ink."""
+    confidence = float(p[:NOT_A_DIGIT].max())
     bonus = _PRIMARY_BONUS if candidate.primary else 0.0
-    return candidate.ink * (float(p[:NOT_A_DIGIT].max()) + bonus - _STAKE)
+    if len(candidate.pieces) > 1 and confidence >= _WHOLE:
+        bonus = max(bonus, _WHOLE_BONUS)
+    return candidate.ink * (confidence + bonus - _STAKE)
 
 
 def _plausible(candidates: Sequence[Candidate], probabilities: Floats) -> list[bool]:
