@@ -15,8 +15,8 @@ from live_digits.types import NOT_A_DIGIT, Candidate, Floats
 _PRIMARY_BONUS = 0.06
 """What a whole blob is ahead of its halves and unions, in confidence."""
 _WHOLE, _WHOLE_BONUS = 0.95, 0.12
-"""What several pieces are ahead that together are a digit for sure: their parts may look like digits
-too (a 6 is a 1 over a 0), but two digits side by side look like no digit."""
+"""What several pieces are ahead that together are a digit for sure: their parts may look like
+digits too (a 6 is a 1 over a 0), but two digits side by side look like no digit."""
 _STAKE = 0.45
 """A candidate below this confidence only costs: leaving its ink unread is better."""
 _EXHAUSTIVE = 14
