@@ -60,7 +60,7 @@ _WAIT = 0.02
 """Seconds that the loop waits for a frame before it looks at the window again."""
 _REFRESH = 0.1
 """Seconds between pictures while nothing changes but the clock."""
-_SPARE = 0.9
+_SPARE = 0.75
 """The share of a frame's time that the loop may use up."""
 _CAREFUL = 1.25
 """The loop's own work on a frame is taken to last this much longer than lately."""
