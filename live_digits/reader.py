@@ -66,24 +66,34 @@ class Follower:
         self._read: dict[int, _Read] = {}
         self._held: dict[int, Digit] = {}
         self._known: tuple[tuple[object, ...], Vision, Reading] | None = None
+        self.masked = 0
+        """Boxes that were not read because a hand lay on them, summed over frames."""
 
     def see(
         self,
         frame: Frame,
         pipeline: PipelineSettings,
         hidden: Callable[[Box], bool] | None = None,
+        touched: Callable[[Box], bool] | None = None,
     ) -> Seen:
         """Vision and tracking of a new frame; times grow from call to call. `hidden` tells which
-        boxes lie under a hand: they are not read."""
-        return self.follow(frame, find(frame.image, pipeline), hidden)
+        boxes lie under a hand: they are not read. `touched` (by default the same) tells where a
+        digit may be hidden: it is kept until the hand is gone."""
+        return self.follow(frame, find(frame.image, pipeline), hidden, touched)
 
     def follow(
-        self, frame: Frame, vision: Vision, hidden: Callable[[Box], bool] | None = None
+        self,
+        frame: Frame,
+        vision: Vision,
+        hidden: Callable[[Box], bool] | None = None,
+        touched: Callable[[Box], bool] | None = None,
     ) -> Seen:
         """The tracking of a new frame whose vision is at hand."""
         if hidden is not None:
-            vision = _without(vision, hidden)
-        tracks = self._tracker.update(vision.candidates, frame.time)
+            shown = _without(vision, hidden)
+            self.masked += _primary(vision) - _primary(shown)
+            vision = shown
+        tracks = self._tracker.update(vision.candidates, frame.time, touched or hidden)
         alive = self._tracker.alive()
         self._labels.keep(alive)
         self._read = {i: r for i, r in self._read.items() if i in alive}
@@ -204,6 +214,10 @@ def _without(vision: Vision, hidden: Callable[[Box], bool]) -> Vision:
         candidates=tuple(vision.candidates[i] for i in rows),
         boxes=tuple(vision.boxes[i] for i in rows),
     )
+
+
+def _primary(vision: Vision) -> int:
+    return sum(c.primary for c in vision.candidates)
 
 
 def read_moving(frame: Frame, follower: Follower, settings: Settings, net: Classifier) -> Reading:
