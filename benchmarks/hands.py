@@ -14,6 +14,7 @@ digits, traces them to strokes and replays those as a hand's landmarks.
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -69,10 +70,8 @@ def placed(x: float, y: float, size: float, angle: float) -> np.ndarray:
     return points + np.array([x, y]) - points[8]
 
 
-def draw_hand(
-    image: np.ndarray, points: np.ndarray, sleeve: tuple[int, int, int]
-) -> np.ndarray:
-    """Draws pen, hand, forearm and sleeve onto `image`; the pixels that they take (uint8 0, 255)."""
+def draw_hand(image: np.ndarray, points: np.ndarray, sleeve: tuple[int, int, int]) -> np.ndarray:
+    """Draws pen, hand, forearm and sleeve onto `image`; their pixels (uint8 0, 255)."""
     height, width = image.shape[:2]
     size = float(np.hypot(*(points[9] - points[0])))
     back = (points[0] - points[9]) / size
@@ -80,14 +79,16 @@ def draw_hand(
     mask = np.zeros((height, width), np.uint8)
 
     def pixel(p: np.ndarray) -> tuple[int, int]:
-        return int(round(float(p[0]))), int(round(float(p[1])))
+        return round(float(p[0])), round(float(p[1]))
 
     def stroke(a: np.ndarray, b: np.ndarray, thick: float, colour: Any) -> None:
         for picture, value in ((image, colour), (mask, 255)):
             cv2.line(picture, pixel(a), pixel(b), value, max(1, round(thick)), cv2.LINE_AA)
 
     pen = points[8] + (points[8] - points[5]) * 0.4
-    stroke(pen, pen + 1.9 * size * (back * 0.4 + side * 0.25 + back * 0.1), 0.09 * size, (40, 36, 34))
+    stroke(
+        pen, pen + 1.9 * size * (back * 0.4 + side * 0.25 + back * 0.1), 0.09 * size, (40, 36, 34)
+    )
     wrist, far = points[0], points[0] + back * 12 * size
     for a, b, half, colour in (
         (wrist - 0.2 * size * back, far, 0.32, SKIN),
@@ -102,8 +103,9 @@ def draw_hand(
         cv2.polylines(image, [whole], True, edge, 2, cv2.LINE_AA)
     for k in range(1, 4):  # folds of the sleeve
         at = wrist + (0.9 + 0.5 * k) * size * back
-        cv2.line(image, pixel(at - 0.3 * size * side), pixel(at + 0.2 * size * side + 0.1 * size * back),
-                 tuple(int(0.7 * v) for v in sleeve), 2, cv2.LINE_AA)  # fmt: skip
+        left, right = at - 0.3 * size * side, at + size * (0.2 * side + 0.1 * back)
+        fold = tuple(int(0.7 * v) for v in sleeve)
+        cv2.line(image, pixel(left), pixel(right), fold, 2, cv2.LINE_AA)
     palm = np.rint(points[[0, 1, 5, 9, 13, 17]]).astype(np.int32)
     hull = cv2.convexHull(palm)
     for picture, value in ((image, SKIN), (mask, 255)):
@@ -111,7 +113,7 @@ def draw_hand(
         cv2.polylines(picture, [hull], True, value, round(0.2 * size), cv2.LINE_AA)
     for first in (17, 13, 9, 5, 1):
         chain = points[first : first + 4]
-        for a, b in zip(chain[:-1], chain[1:], strict=True):
+        for a, b in itertools.pairwise(chain):
             stroke(a, b, 0.24 * size, CREASE)
             stroke(a, b, 0.21 * size, SKIN)
         for joint in chain[1:3]:  # creases of the knuckles: what is taken for digits
@@ -231,7 +233,7 @@ def follow(
         late = [Answer(t, p) for t, p in zip(tracks, net.classify(crops), strict=True)]
         reading = follower.reading(seen)
         shares = [under(moment.mask, box) for box, _ in moment.truth]
-        found, wrong = judged(reading, moment.truth)
+        found, wrong = judged(reading, moment.truth, [share > 0 for share in shares])
         score.frames += 1
         score.false_frames += len(wrong)
         score.false += len(wrong - before)
@@ -249,7 +251,7 @@ def follow(
                     waiting[k] = last[k], frame.time
                 if k in found and k not in waiting:
                     last[k] = found[k]
-            if k in waiting and (k in found and share == 0 or frame.time - waiting[k][1] > 1):
+            if k in waiting and ((k in found and share == 0) or frame.time - waiting[k][1] > 1):
                 if frame.time - waiting[k][1] < 0.3 and k in found:
                     continue  # its labels settle
                 old, _ = waiting.pop(k)
@@ -268,16 +270,17 @@ def under(mask: np.ndarray, box: Box) -> float:
 
 
 def judged(
-    reading: Reading, truth: tuple[tuple[Box, int], ...]
+    reading: Reading, truth: tuple[tuple[Box, int], ...], touched: Sequence[bool]
 ) -> tuple[dict[int, tuple[int, int]], set[int]]:
-    """Index of each true digit → track and label read there; the tracks of false digits."""
+    """Index of each true digit → track and label read there; the tracks of false digits: what
+    stands nowhere, and what is read wrong where a hand touches it."""
     found: dict[int, tuple[int, int]] = {}
     wrong = set()
     for digit in reading.digits:
         best = max(range(len(truth)), key=lambda i: truth[i][0].iou(digit.box))
         if truth[best][0].iou(digit.box) >= MATCH and best not in found:
             found[best] = digit.track, digit.digit
-            if digit.digit != truth[best][1]:
+            if digit.digit != truth[best][1] and touched[best]:
                 wrong.add(digit.track)
         else:
             wrong.add(digit.track)
@@ -334,6 +337,9 @@ def clips(folder: Path, model: Path) -> None:
 # Air ----------------------------------------------------------------------------------------------
 
 
+STEPS = ((0, -1), (1, 0), (0, 1), (-1, 0), (1, -1), (1, 1), (-1, 1), (-1, -1))
+
+
 def strokes_of(digit: np.ndarray) -> list[np.ndarray]:
     """An MNIST digit thinned and traced: strokes, each float64 N×2, x and y in its pixels."""
     large = cv2.resize(digit, (CROP_SIZE * 4, CROP_SIZE * 4), interpolation=cv2.INTER_CUBIC)
@@ -344,8 +350,7 @@ def strokes_of(digit: np.ndarray) -> list[np.ndarray]:
 
     def around(p: tuple[int, int]) -> list[tuple[int, int]]:
         x, y = p
-        return [q for q in ((x, y - 1), (x + 1, y), (x, y + 1), (x - 1, y), (x + 1, y - 1),
-                            (x + 1, y + 1), (x - 1, y + 1), (x - 1, y - 1)) if q in left]  # fmt: skip
+        return [q for dx, dy in STEPS if (q := (x + dx, y + dy)) in left]
 
     paths = []
     while left:
@@ -466,9 +471,11 @@ def air(mnist: Path, count: int, rate: float, jitter: float, seed: int) -> tuple
         lost += writer.number == ""
         if writer.number != str(labels[i]):
             confused[int(labels[i]), writer.number] += 1
-    print(f"{rate:g} looks a second, jitter {jitter:g} px: {count} digits, right "
-          f"{right / count:.4f}, dismissed {lost / count:.4f}; "
-          + ", ".join(f"{a} as {b or 'none'}: {n}" for (a, b), n in confused.most_common(8)))  # fmt: skip
+    worst = ", ".join(f"{a} as {b or 'none'}: {n}" for (a, b), n in confused.most_common(8))
+    print(
+        f"{rate:g} looks a second, jitter {jitter:g} px: {count} digits, right "
+        f"{right / count:.4f}, dismissed {lost / count:.4f}; {worst}"
+    )
     return right / count, lost / count
 
 

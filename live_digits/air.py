@@ -267,5 +267,5 @@ class Writer:
         return Air(self.number, strokes, tip, self._down)
 
 
-_DIGIT_LIKE = 0.05
+_DIGIT_LIKE = 0.01
 """What the network must give to all digits together for a stroke to be one."""

@@ -64,7 +64,9 @@ def _stretches(hand: Hand) -> npt.NDArray[np.float32]:
 
 def pose(hand: Hand) -> str:
     """One of GESTURES, POINT, GRIP, or "" for what is none of them."""
-    p, width = hand.landmarks, max(1e-6, hand.palm_width)
+    p, width = hand.landmarks, hand.palm_width
+    if width < 1:
+        return ""
     ratio = _stretches(hand)
     out, bent = ratio >= _OUT, ratio <= _IN
     thumb = p[_THUMB_TIP] - p[_THUMB_ROOT]

@@ -79,6 +79,8 @@ NUM_HANDS = 2
 """Most hands that are looked for."""
 LOOK_SIZE = 480
 """Longest side of the picture that the landmarker sees, pixels."""
+RELOOK = 0.25
+"""Seconds after which hands that rest are looked at again all the same."""
 STALE = 0.5
 """Seconds after which a sighting says nothing any more."""
 _MOTION_SIZE = 48
@@ -284,8 +286,13 @@ def _clipped(polygon: _Points, width: int, height: int) -> _Points:
 
 def hidden(box: Box, polygons: Sequence[Floats]) -> bool:
     """True when at least half of `box` lies under `polygons`, those of `covered`."""
+    return hidden_share(box, polygons) >= HIDDEN_SHARE
+
+
+def hidden_share(box: Box, polygons: Sequence[Floats]) -> float:
+    """The share of `box` (0…1) that lies under `polygons`, those of `covered`."""
     if box.area <= 0:
-        return False
+        return 0.0
     mask: Image | None = None
     for polygon in polygons:
         low, high = polygon.min(0), polygon.max(0)
@@ -296,7 +303,7 @@ def hidden(box: Box, polygons: Sequence[Floats]) -> bool:
         cells = (polygon - (box.x, box.y)) * (_CELLS / box.w, _CELLS / box.h) - 0.5
         corners = np.round(cells * (1 << _SUBPIXEL)).astype(np.int32)
         cv2.fillConvexPoly(mask, corners, 1, cv2.LINE_8, _SUBPIXEL)
-    return mask is not None and cv2.countNonZero(mask) >= HIDDEN_SHARE * mask.size
+    return 0.0 if mask is None else cv2.countNonZero(mask) / mask.size
 
 
 # Looking ------------------------------------------------------------------------------------------
@@ -490,6 +497,9 @@ class HandsWorker:
         self._latest = Sighting()
         self._before: Floats | None = None
         """The thumbnail of the last look."""
+        self._looked_at = 0.0
+        self.eager = False
+        """Hands that rest are looked at in every frame: a finger may be writing."""
         self._error: Exception | None = None
         self._failed = False
         self._failures = 0
@@ -588,19 +598,25 @@ class HandsWorker:
             offered, self._offered = self._offered, None
             return offered
 
+    def _rests(self, when: float) -> bool:
+        """Whether a frame in which nothing has moved may go without a look."""
+        if not self._latest.hands:
+            return True
+        return not self.eager and 0 <= when - self._looked_at < RELOOK
+
     def _look(self, landmarker: Landmarker, image: Image, when: float) -> None:
-        """Looks at a frame, or takes it as empty where nothing moved since an empty one."""
+        """Looks at a frame, or takes it as the one before where nothing has moved since."""
         start = time.perf_counter()
         small = reduced(image)
         now = thumbnail(small)
         before = self._before
-        if before is not None and not self._latest.hands and not moved(before, now):
-            self._latest = Sighting((), when)
+        if before is not None and self._rests(when) and not moved(before, now):
+            self._latest = Sighting(self._latest.hands, when)
             return
         found = landmarker(small, round(1000 * when))
         x, y = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
         self._latest = Sighting(tuple(h.scaled(x, y) for h in found), when)
-        self._before = now
+        self._before, self._looked_at = now, when
         took = time.perf_counter() - start
         with self._condition:
             self._frames += 1

@@ -109,6 +109,8 @@ class Handwork:
     def write(self, on: bool) -> None:
         """Air writing on or off; the number begins anew."""
         self.writes = on
+        if self.worker:
+            self.worker.eager = on
         self._writer.clear()
         # An open palm takes back while a finger writes, whatever it does otherwise.
         self._watch = Watch(("open_palm",) if on else self._enabled)

@@ -286,7 +286,7 @@ def _sparse(status: Status) -> str:
 
 
 def _air(image: Image, air: Air, unit: float) -> None:
-    """Strokes where the finger drew them, its tip, and the number so far at the top."""
+    """Strokes where the finger drew them, its tip, and the number so far in the corner."""
     height, width = image.shape[:2]
     size = np.array([width, height], np.float32)
     thick = max(3, round(7 * unit))
@@ -306,7 +306,8 @@ def _air(image: Image, air: Air, unit: float) -> None:
     (w, h), (name_w, name_h) = _measure(number, digits), _measure(_AIR_NAME, caption)
     _, digit_h = _measure("0", digits)
     plate_w, plate_h = max(w, name_w) + 4 * pad, max(h, digit_h) + name_h + 4 * pad
-    x, y = (width - plate_w) // 2, _measure("Ag0", caption)[1] + 3 * pad
+    x, y = width - pad - plate_w, height - pad - plate_h
+    _plate(image, x, y, plate_w, plate_h)
     _plate(image, x, y, plate_w, plate_h)
     name_x = x + (plate_w - name_w) // 2
     _write(image, _AIR_NAME, name_x, y + pad + name_h, caption, _SOFT)

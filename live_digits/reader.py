@@ -23,6 +23,9 @@ RECHECK = 0.5
 """Seconds after which the crop of a track that is settled is looked at again."""
 _CHANGED = 22.0
 """Mean absolute difference of two crops (0…255) from which the ink is not the same."""
+_CONFIRMED = 3
+"""Frames in a row that a new digit is read in before it is shown, while a hand is in the picture:
+what moves by makes single ones."""
 _EMPTY = np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8)
 
 
@@ -66,6 +69,10 @@ class Follower:
         self._read: dict[int, _Read] = {}
         self._held: dict[int, Digit] = {}
         self._known: tuple[tuple[object, ...], Vision, Reading] | None = None
+        self._guarded = False
+        """Whether a hand is in the picture."""
+        self._streak: dict[int, int] = {}
+        """Frames in a row in which a track was read as a digit."""
         self.masked = 0
         """Boxes that were not read because a hand lay on them, summed over frames."""
 
@@ -78,7 +85,8 @@ class Follower:
     ) -> Seen:
         """Vision and tracking of a new frame; times grow from call to call. `hidden` tells which
         boxes lie under a hand: they are not read. `touched` (by default the same) tells where a
-        digit may be hidden: it is kept until the hand is gone."""
+        digit may be hidden: it is kept until the hand is gone; while it is given, a new digit is
+        shown once three frames in a row have it."""
         return self.follow(frame, find(frame.image, pipeline), hidden, touched)
 
     def follow(
@@ -89,6 +97,7 @@ class Follower:
         touched: Callable[[Box], bool] | None = None,
     ) -> Seen:
         """The tracking of a new frame whose vision is at hand."""
+        self._guarded = touched is not None
         if hidden is not None:
             shown = _without(vision, hidden)
             self.masked += _primary(vision) - _primary(shown)
@@ -152,7 +161,8 @@ class Follower:
             frame = seen.frame
             return replace(known[2], source=frame.source, frame=frame.seq, time=frame.time)
         resolution = self._labels.resolve(seen.vision.candidates, seen.tracks)
-        digits = list(resolution.digits)
+        self._streak = {d.track: self._streak.get(d.track, 0) + 1 for d in resolution.digits}
+        digits = [d for d in resolution.digits if self._believed(d.track)]
         here = {t.id for t in seen.tracks}
         height, width = seen.frame.image.shape[:2]
         for track in missing:
@@ -171,6 +181,12 @@ class Follower:
         )  # fmt: skip
         self._known = None if missing else (state, seen.vision, reading)
         return reading
+
+    def _believed(self, track: int) -> bool:
+        """Whether what is read as a digit is shown as one yet."""
+        return (
+            not self._guarded or track in self._held or self._streak.get(track, 0) >= _CONFIRMED
+        )
 
     def ahead(self, reading: Reading, frame: Frame) -> Reading:
         """An earlier frame's reading for `frame`: the boxes where the page should have taken them
@@ -203,6 +219,7 @@ class Follower:
         self._labels.reset()
         self._read.clear()
         self._held.clear()
+        self._streak.clear()
         self._known = None
 
 

@@ -534,17 +534,28 @@ def test_slow_movement_adds_up_to_a_look(running: Start) -> None:
     assert 5 < len(fake.times) < 100
 
 
-def test_a_hand_that_rests_is_looked_at_until_it_is_gone(running: Start) -> None:
+def test_a_hand_that_rests_is_looked_at_now_and_then_until_it_is_gone(running: Start) -> None:
     fake = Fake((open_palm(),))
     worker = running(fake)
-    for i in range(8):
-        if i == 4:
+    for i in range(40):
+        if i == 20:
             fake.found = ()
-        worker.offer(page(), float(i))
-        wait_until_at(worker, float(i))
-    assert fake.times == [0, 1000, 2000, 3000, 4000]
+        worker.offer(page(), i / 20)
+        wait_until_at(worker, i / 20)
+        assert bool(worker.current(i / 20)) == (i < 20)
+    assert fake.times == [0, 250, 500, 750, 1000]
     stats = worker.stats()
     assert (stats.frames, stats.seen) == (5, 4)
+
+
+def test_a_hand_that_writes_is_looked_at_in_every_frame(running: Start) -> None:
+    fake = Fake((open_palm(),))
+    worker = running(fake)
+    worker.eager = True
+    for i in range(10):
+        worker.offer(page(), i / 30)
+        wait_until_at(worker, i / 30)
+    assert len(fake.times) == 10
 
 
 def test_stats_sum_up_in_milliseconds(running: Start) -> None:
