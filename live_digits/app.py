@@ -263,9 +263,10 @@ class App:
 
     def _heed(self, frame: Frame) -> None:
         """Does what hands ask for by gestures."""
-        if self._figures.begun is not None:
+        lockstep = self._options.lockstep
+        if lockstep or self._figures.begun is not None:
             self._handwork.start()
-        asked = self._handwork.look(frame)
+        asked = self._handwork.look(frame, self._stop if lockstep else None)
         if asked:
             self._say(_GESTURES[asked])
         if asked == "thumb_up":

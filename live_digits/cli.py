@@ -351,6 +351,8 @@ def read(
     settings = _settings(config, set_, profile, model)
     files = expand_inputs(paths)
     batch = Batch(files, settings, _loader(settings)(), auto)
+    if any(map(_is_video, files)):
+        batch.hands = _hands(settings)
     saver = Saver(save, settings) if save else None
     if csv:
         print(",".join(CSV_HEADER))

@@ -333,6 +333,7 @@ class MediaPipeLandmarker:
             raise HandsError(f"MediaPipe cannot be loaded: {_first_line(e)}") from e
         self._mediapipe: Any = mediapipe
         self._time_ms = -1
+        self._met = False
         vision = mediapipe.tasks.vision
         try:
             content = model.read_bytes()  # not by its path: that fails on Windows beyond ASCII
@@ -357,7 +358,10 @@ class MediaPipeLandmarker:
         picture = mediapipe.Image(
             image_format=mediapipe.ImageFormat.SRGB, data=cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         )
-        found = self._task.detect_for_video(picture, self._time_ms)
+        # The library logs once more when it meets its first hand.
+        with contextlib.nullcontext() if self._met else _quiet():
+            found = self._task.detect_for_video(picture, self._time_ms)
+        self._met = self._met or bool(found.hand_landmarks)
         height, width = image.shape[:2]
         size = np.array([width, height], np.float32)
         return tuple(

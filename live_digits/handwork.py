@@ -4,6 +4,8 @@ finger writes in the air. Belongs to the loop's thread; the looking has its own.
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,6 +21,8 @@ from live_digits.types import Air, Frame, Image, Reading, Ring
 
 UNDO, CLEAR = "undo", "clear"
 """What an open palm asks for while a finger writes: half a second, and held on."""
+_LOCKSTEP = 20.0
+"""Seconds that a frame waits for its look at most, where it waits at all: MediaPipe is imported."""
 _CLEAR_AFTER = 1.5
 """Seconds of an open palm that clear the number."""
 
@@ -26,8 +30,11 @@ _CLEAR_AFTER = 1.5
 class Handwork:
     """Follows the hands of one run."""
 
-    def __init__(self, settings: Settings, worker: HandsWorker | None = None) -> None:
-        """`worker` looks for hands; without one there are no gestures and no air writing."""
+    def __init__(
+        self, settings: Settings, worker: HandsWorker | None = None, begun: bool = False
+    ) -> None:
+        """`worker` looks for hands; without one there are no gestures and no air writing. `begun`:
+        it was started already."""
         self.worker = worker
         self._occluder = Occluder() if settings.hands.mode != "off" else None
         self._enabled = tuple(g for g in GESTURES if getattr(settings.hands, g))
@@ -38,14 +45,14 @@ class Handwork:
         self.writes = False
         """Whether a finger may write in the air."""
         self._cleared = False
-        self._begun = False
+        self._begun = begun
         self._time, self._size = 0.0, (1, 1)
         """Of the newest frame; width and height in pixels."""
         self.gestures: Counter[str] = Counter()
         """Gestures made, by name."""
 
     def start(self) -> None:
-        """Begins to look, once: after the first picture, which MediaPipe's import must not
+        """Begins to look, once. Best after the first picture, which MediaPipe's import must not
         delay."""
         if self.worker and not self._begun:
             self._begun = True
@@ -62,15 +69,20 @@ class Handwork:
 
     # --- what hands ask for ---
 
-    def look(self, frame: Frame) -> str | None:
+    def look(self, frame: Frame, stop: threading.Event | None = None) -> str | None:
         """Has the frame looked at, and takes the newest look → the gesture that counts now, UNDO or
-        CLEAR, once."""
+        CLEAR, once. With `stop` it waits for this frame's own, until that is set."""
         worker, writer = self.worker, self._writer
         if worker is None:
             return None
         height, width = frame.image.shape[:2]
         self._time, self._size = frame.time, (width, height)
         worker.offer(frame.image, frame.time)
+        if stop and self._begun:
+            end = time.monotonic() + _LOCKSTEP
+            while worker.latest.time != frame.time and not worker.failed:
+                if stop.wait(0.001) or time.monotonic() > end:
+                    break
         latest = worker.latest
         new = latest.time != self._seen_at and latest.time > float("-inf")
         self._seen_at = latest.time

@@ -184,9 +184,7 @@ class Follower:
 
     def _believed(self, track: int) -> bool:
         """Whether what is read as a digit is shown as one yet."""
-        return (
-            not self._guarded or track in self._held or self._streak.get(track, 0) >= _CONFIRMED
-        )
+        return not self._guarded or track in self._held or self._streak.get(track, 0) >= _CONFIRMED
 
     def ahead(self, reading: Reading, frame: Frame) -> Reading:
         """An earlier frame's reading for `frame`: the boxes where the page should have taken them
@@ -237,9 +235,17 @@ def _primary(vision: Vision) -> int:
     return sum(c.primary for c in vision.candidates)
 
 
-def read_moving(frame: Frame, follower: Follower, settings: Settings, net: Classifier) -> Reading:
-    """A video's next frame, read at once on the caller's thread."""
-    seen = follower.see(frame, settings.pipeline)
+def read_moving(
+    frame: Frame,
+    follower: Follower,
+    settings: Settings,
+    net: Classifier,
+    hidden: Callable[[Box], bool] | None = None,
+    touched: Callable[[Box], bool] | None = None,
+) -> Reading:
+    """A video's next frame, read at once on the caller's thread; `hidden` and `touched` as in
+    `Follower.see`."""
+    seen = follower.see(frame, settings.pipeline, hidden, touched)
     tracks, images = follower.wanted(seen)
     if tracks:
         answers = net.classify(images)
