@@ -301,7 +301,7 @@ def _air(image: Image, air: Air, unit: float) -> None:
     digits, caption = 2.2 * unit, _TEXT * unit
     pad = round(_PAD * unit)
     number = air.number or " "
-    while len(number) > 1 and _measure(number, digits)[0] > width - 4 * pad:
+    while len(number) > 1 and _measure(number, digits)[0] > width // 2:
         number = number[1:]
     (w, h), (name_w, name_h) = _measure(number, digits), _measure(_AIR_NAME, caption)
     _, digit_h = _measure("0", digits)
