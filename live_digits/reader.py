@@ -162,7 +162,7 @@ class Follower:
             return replace(known[2], source=frame.source, frame=frame.seq, time=frame.time)
         resolution = self._labels.resolve(seen.vision.candidates, seen.tracks)
         self._streak = {d.track: self._streak.get(d.track, 0) + 1 for d in resolution.digits}
-        digits = [d for d in resolution.digits if self._believed(d.track)]
+        digits = [d for d in resolution.digits if self._believed(d, seen.frame.image.shape)]
         here = {t.id for t in seen.tracks}
         height, width = seen.frame.image.shape[:2]
         for track in missing:
@@ -182,9 +182,14 @@ class Follower:
         self._known = None if missing else (state, seen.vision, reading)
         return reading
 
-    def _believed(self, track: int) -> bool:
-        """Whether what is read as a digit is shown as one yet."""
-        return not self._guarded or track in self._held or self._streak.get(track, 0) >= _CONFIRMED
+    def _believed(self, digit: Digit, shape: tuple[int, ...]) -> bool:
+        """Whether what is read as a digit is shown as one yet. While a hand is in the picture, what
+        the frame's edge cuts off may be its arm."""
+        if not self._guarded or digit.track in self._held:
+            return True
+        box = digit.box
+        cut = box.x <= 0 or box.y <= 0 or box.right >= shape[1] or box.bottom >= shape[0]
+        return not cut and self._streak.get(digit.track, 0) >= _CONFIRMED
 
     def ahead(self, reading: Reading, frame: Frame) -> Reading:
         """An earlier frame's reading for `frame`: the boxes where the page should have taken them
@@ -222,8 +227,18 @@ class Follower:
 
 
 def _without(vision: Vision, hidden: Callable[[Box], bool]) -> Vision:
-    """Only the candidates that can be seen."""
-    rows = [i for i, c in enumerate(vision.candidates) if not hidden(c.box)]
+    """Only the candidates that can be seen; neither are halves of a blob that is hidden, nor its
+    unions with others."""
+    seen = [not hidden(c.box) for c in vision.candidates]
+    under: set[int] = set()
+    for c, visible in zip(vision.candidates, seen, strict=True):
+        if c.primary and not visible:
+            under |= c.pieces
+    rows = [
+        i
+        for i, c in enumerate(vision.candidates)
+        if seen[i] and (c.primary or not c.pieces & under)
+    ]
     return replace(
         vision,
         candidates=tuple(vision.candidates[i] for i in rows),

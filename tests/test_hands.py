@@ -599,7 +599,7 @@ def test_three_failures_in_a_row_end_the_looking(running: Start) -> None:
     fake.error = RuntimeError("broken")
     for i in range(1, 4):
         assert not worker.failed
-        worker.offer(page(), i / 10)
+        worker.offer(page(), float(i))
         wait_for_failures(worker, i)
     wait_for(lambda: worker.failed)
     assert str(worker.error) == "broken"
