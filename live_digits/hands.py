@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -379,6 +380,12 @@ class MediaPipeLandmarker:
             self._task.close()
 
 
+def _import_mediapipe() -> None:
+    """Imports MediaPipe. What fails is told by MediaPipeLandmarker, which does it again."""
+    with contextlib.suppress(ImportError, OSError), _without_needless():
+        importlib.import_module("mediapipe")
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
@@ -492,9 +499,12 @@ class HandsWorker:
     """Owns a landmarker on its own thread. Every method may be called from the main thread and none
     of them waits for the landmarker, but for `close`."""
 
-    def __init__(self, load: Callable[[], Landmarker]) -> None:
-        """`load` makes the landmarker; it runs on the worker's thread."""
-        self._load = load
+    def __init__(
+        self, load: Callable[[], Landmarker], prepare: Callable[[], None] | None = None
+    ) -> None:
+        """`load` makes the landmarker; it runs on the worker's thread. `prepare` runs there before,
+        at full priority."""
+        self._load, self._prepare = load, prepare
         self._condition = threading.Condition()
         self._stop = threading.Event()
         self._offered: tuple[Image, float] | None = None
@@ -566,8 +576,15 @@ class HandsWorker:
             self._thread.join(timeout)
         return not self._thread.is_alive()
 
-    def _run(self) -> None:
+    def _settle(self) -> None:
+        """Prepares at full priority, then stands back: an import holds Python's lock, and whoever
+        holds it must not wait for a core."""
+        if self._prepare:
+            self._prepare()
         _stand_back()
+
+    def _run(self) -> None:
+        self._settle()
         landmarker: Landmarker | None = None
         in_a_row = 0
         while not self._stop.is_set():
@@ -667,4 +684,4 @@ def open_hands(settings: HandsSettings) -> tuple[HandsWorker | None, str]:
         if asked:
             raise
         return None, f"hands are off: {e}"
-    return HandsWorker(lambda: MediaPipeLandmarker(model)), ""
+    return HandsWorker(lambda: MediaPipeLandmarker(model), _import_mediapipe), ""
