@@ -6,8 +6,11 @@ the search for parameters have threads of their own and never make the picture w
 
 from __future__ import annotations
 
+import logging
+import os
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,7 +32,7 @@ from live_digits.config import (
     user_config_path,
     write_back,
 )
-from live_digits.errors import LiveDigitsError, RecordingError
+from live_digits.errors import HandsError, LiveDigitsError, RecordingError, WorkerError
 from live_digits.hands import HandsWorker
 from live_digits.handwork import CLEAR, UNDO, Handwork
 from live_digits.inference import InferenceWorker
@@ -53,12 +56,16 @@ from live_digits.types import (
 )
 from live_digits.window import Command
 
+log = logging.getLogger("live_digits.app")
+
 _WAIT = 0.02
 """Seconds that the loop waits for a frame before it looks at the window again."""
 _REFRESH = 0.1
 """Seconds between pictures while nothing changes but the clock."""
 _SPARE = 0.9
 """The share of a frame's time that the loop may use up."""
+_CAREFUL = 1.25
+"""The loop's own work on a frame is taken to last this much longer than lately."""
 _UNHURRIED = 0.05
 """Seconds that a frame waits for its vision where the source's rate is not known."""
 _SHRINK = cv2.INTER_LINEAR
@@ -66,6 +73,11 @@ _LOCKSTEP = 5.0
 """Seconds that a frame waits for the network at most, where it waits at all."""
 _MESSAGE = 4.0
 """Seconds that a message stays."""
+_CLOSE = 0.9
+"""Seconds that the end waits for source, inference, hands and search together; a thread that hangs
+is left behind."""
+_SEARCH_STEP = 30.0
+"""Seconds that one step of the search for parameters may take."""
 
 
 class Display(Protocol):
@@ -131,6 +143,13 @@ class App:
         self._hands = hands
         self._handwork = Handwork(settings, hands)
         self._handwork.write(self._options.air)
+        self._workers: list[InferenceWorker | Looker | HandsWorker] = [self._worker, self._looker]
+        self._workers += [hands] if hands else []
+        self._troubles: Counter[str] = Counter()
+        """What went wrong on each thread and was said."""
+        self._escaped: Counter[str] = Counter()
+        """Exceptions that ended a thread, by its name."""
+        self._search_errors = self._search_hangs = self._recorder_errors = 0
         self._follower = Follower(settings)
         self._pipeline = settings.pipeline
         self._stop = threading.Event()
@@ -139,6 +158,7 @@ class App:
         self._cover: Cover | None = None
         self._reading: Reading | None = None
         self._picture: Image | None = None
+        self._waited = 0.0
         self._stage: tuple[Vision, str, tuple[int, ...], Image] | None = None
         self._stale = False
         self._silent: float | None = None
@@ -165,13 +185,16 @@ class App:
         """Runs to the end: the source's, the duration's, the window's or `stop`'s. Raises
         SourceError where no first frame comes, and RecordingError where `record` cannot begin;
         whatever fails later is in the outcome."""
+        hook, threading.excepthook = threading.excepthook, self._thread_died
         try:
-            self._worker.start()
-            self._looker.start()
             self._source.start()
+            for worker in self._workers:
+                if worker is not self._hands:  # begins after the first picture
+                    worker.start()
             while not self._stop.is_set() and self._step():
                 pass
         finally:
+            threading.excepthook = hook
             self._close()
         if self._source.error and self._figures.begun is None:
             raise self._source.error
@@ -180,7 +203,8 @@ class App:
     def _step(self) -> bool:
         """One turn of the loop; False at the end."""
         frame = self._source.read(_WAIT)
-        now = time.monotonic()
+        now, self._waited = time.monotonic(), 0.0
+        self._watch()
         self._listen()
         self._take_opened()
         self._take_ended()
@@ -204,6 +228,8 @@ class App:
             self._relook()
             self._present(None, None)
         self._obey()
+        if frame is not None:
+            self._figures.presented(time.monotonic() - now - self._waited)
         limit, begun = self._options.duration, self._figures.begun
         return limit is None or begun is None or time.monotonic() - begun < limit
 
@@ -236,9 +262,14 @@ class App:
         allows."""
         until = time.monotonic() + self._patience() if self._options.live else None
         while True:
-            left = None if until is None else max(0.0, until - time.monotonic())
+            left = _WAIT if until is None else max(0.0, until - time.monotonic())
+            start = time.monotonic()
             look = self._looker.take(left)
+            self._waited += time.monotonic() - start
             if look is None:
+                if until is None and self._looker.busy and not self._stop.is_set():
+                    self._watch()  # the frame waits for its own vision, but not for ever
+                    continue
                 return
             self._figures.looked(look.seconds, look.reused)
             self._seen = self._follower.follow(look.frame, look.vision, *self._hiding())
@@ -251,7 +282,7 @@ class App:
         """Seconds that a frame may wait for its vision: what showing it leaves of its time."""
         info = self._source.info
         fps = info.measured.fps or info.reported.fps or info.requested.fps
-        return max(0.0, _SPARE / fps - self._figures.showing()) if fps else _UNHURRIED
+        return max(0.0, _SPARE / fps - _CAREFUL * self._figures.showing()) if fps else _UNHURRIED
 
     def _hiding(self) -> tuple[Callable[[Box], bool] | None, Callable[[Box], bool] | None]:
         """Which boxes lie under a hand, and where a digit may do so."""
@@ -351,7 +382,6 @@ class App:
         if display is None and recorder is None:
             self._figures.shown(time.monotonic(), arrived)
             return
-        start = time.monotonic()
         status = self._status()
         result: Image | None = None
         if display:
@@ -368,7 +398,6 @@ class App:
             if self._options.lockstep:
                 self._await_room(recorder, 2 * frame.image.nbytes)
             recorder.write(result, reading, when, raw, self._source.info.reported.fps)
-        self._figures.presented(time.monotonic() - start)
 
     def _shown(self, image: Image, reading: Reading, status: Status, display: Display) -> Image:
         """The picture for the window, drawn at the size at which it is shown."""
@@ -432,18 +461,56 @@ class App:
     def _alarm(self) -> str:
         """The failure that the picture shall show."""
         if self._looker.error:
-            return f"vision failed: {_reason(self._looker.error)}"
+            ends = "; the picture goes on without" if self._looker.failed else ""
+            return f"vision failed: {_line(self._looker.error)}{ends}"
         if self._worker.error:
-            reason = _reason(self._worker.error)
+            reason = _line(self._worker.error)
             ends = "; the picture goes on without readings" if self._worker.failed else ""
             return f"reading failed: {reason}{ends}"
         if self._hands and self._hands.failed:
-            return f"hands: {self._hands.error}"
+            return f"hands: {_line(self._hands.trouble)}; the picture goes on without them"
         if self._source.error:
             return str(self._source.error)
         if self._errors and time.monotonic() < self._message_until:
             return str(self._errors[-1])
         return ""
+
+    # --- the threads ---
+
+    def _watch(self) -> None:
+        """Notices threads that hang, and says what went wrong on one even where it works again."""
+        for worker in self._workers:
+            worker.watch()
+            if not worker.failed:
+                self._tell(worker.name, worker.failures + worker.hangs, _line(worker.trouble))
+        for name, count in tuple(self._escaped.items()):
+            self._tell(name, count, "it ended by an error of the program")
+        searcher = self._searcher
+        if searcher and time.monotonic() - searcher.alive_at > _SEARCH_STEP:
+            self._searcher = None
+            searcher.close(0)
+            self._search_hangs += 1
+            self._say(f"the search for parameters hangs: no step for {_SEARCH_STEP:g} s; given up")
+
+    def _tell(self, name: str, count: int, reason: str) -> None:
+        if count > self._troubles[name]:
+            self._troubles[name] = count
+            self._say(f"{name}: {reason} ({count} so far)")
+
+    def _thread_died(self, args: threading.ExceptHookArgs) -> None:
+        """Counts an exception that nobody on its thread has caught."""
+        name = args.thread.name if args.thread else "a thread"
+        self._escaped[name] += 1
+        log.error("%s ended: %s", name, args.exc_value, exc_info=args.exc_value)
+
+    def _worker_errors(self) -> dict[str, int]:
+        """Exceptions of each thread, by its name."""
+        counts = Counter({w.name: w.failures for w in self._workers})
+        counts["source"] = int(self._source.error is not None)
+        counts["recorder"] = self._recorder_errors
+        counts["search"] = self._search_errors
+        counts.update(self._escaped)
+        return dict(counts)
 
     def _say(self, text: str) -> None:
         self._message, self._message_until = text, time.monotonic() + _MESSAGE
@@ -468,6 +535,7 @@ class App:
 
     def _take_found(self, searcher: Searcher) -> None:
         if searcher.error:
+            self._search_errors += 1
             self._say(f"the search for parameters failed: {searcher.error}")
         elif searcher.found:
             found = searcher.found
@@ -532,7 +600,7 @@ class App:
 
     def _save(self, picture: Image, what: str) -> None:
         """Writes a PNG beside the recordings; a name is never used twice."""
-        folder = Path(self.settings.recording.folder).expanduser()
+        folder = Path(os.path.expanduser(self.settings.recording.folder))
         stem = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{what}"
         path, number = folder / f"{stem}.png", 1
         try:
@@ -640,6 +708,7 @@ class App:
             return
         self._opening, self._recorder = None, opening.begun
         if opening.error:
+            self._recorder_errors += 1
             self._fail(opening.error)
 
     def _take_ended(self) -> None:
@@ -654,6 +723,7 @@ class App:
         failed = recorder.error is not None and recorder.error in self._errors
         summary = recorder.close()
         self._recordings.append(summary)
+        self._recorder_errors += recorder.error is not None
         if recorder.error is None:
             lost = f", {summary.dropped} frames dropped" if summary.dropped else ""
             self._say(f"recorded {summary.seconds:.1f} s{lost} to {summary.path}")
@@ -670,13 +740,14 @@ class App:
             while self._ending:
                 self._ended(self._ending.pop(0))
         finally:
+            end = time.monotonic() + _CLOSE
+            for worker in self._workers:
+                worker.stop()
             if self._searcher:
-                self._searcher.close()
+                self._searcher.close(0)
             self._source.close()
-            self._looker.close()
-            self._worker.close()
-            if self._hands:
-                self._hands.close()
+            for thread in (*self._workers, *filter(None, [self._searcher])):
+                thread.close(max(0.0, end - time.monotonic()))
             if self._display:
                 self._display.close()
 
@@ -685,14 +756,19 @@ class App:
         if self._source.error:
             errors.append(self._source.error)
         if self._looker.error:
-            errors.append(LiveDigitsError(f"vision failed: {_reason(self._looker.error)}"))
+            errors.append(LiveDigitsError(f"vision failed: {_line(self._looker.error)}"))
         if self._worker.failed and self._worker.error:
             error = self._worker.error
-            errors.append(
-                error
-                if isinstance(error, LiveDigitsError)
-                else LiveDigitsError(f"reading failed: {type(error).__name__}: {error}")
-            )
+            if not isinstance(error, LiveDigitsError):
+                error = LiveDigitsError(f"reading failed: {type(error).__name__}: {error}")
+            elif isinstance(error, WorkerError):
+                error = WorkerError(f"reading failed: {error}")
+            errors.append(error)
+        if self._hands and self._hands.failed:
+            errors.append(HandsError(f"hands: {_line(self._hands.trouble)}"))
+        errors += [
+            LiveDigitsError(f"the thread {name} ended by an error") for name in self._escaped
+        ]
         stats = self._figures.as_json(self._worker.stats)
         stats |= {
             "frames_captured": self._source.captured,
@@ -701,13 +777,17 @@ class App:
             "reconnects": self._source.signal.reconnects,
             "outages": self._source.signal.outages,
             "time_lost_s": round(self._source.signal.lost_s, 3),
+            "worker_errors": self._worker_errors(),
+            "worker_hangs": {w.name: w.hangs for w in self._workers}
+            | {"search": self._search_hangs},
             "hands": self._handwork.as_json(self._follower.masked),
         }
         stats["recording"] = dict(self._recordings[-1].as_json()) if self._recordings else None
         return Outcome(self._lines, stats, tuple(self._recordings), tuple(errors))
 
 
-def _reason(error: Exception) -> str:
+def _line(error: Exception | None) -> str:
+    """What an error says, on one line."""
     return " ".join(str(error).split()) or type(error).__name__
 
 

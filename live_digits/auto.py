@@ -8,6 +8,7 @@ best of these two stays.
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -88,12 +89,18 @@ class Searcher(threading.Thread):
         self.error: Exception | None = None
         self._image, self._settings, self._load = image, settings, load
         self._stop_asked = threading.Event()
+        self.alive_at = time.monotonic()
+        """When the search made its last step; monotonic."""
 
     def run(self) -> None:
         try:
-            self.found = search(self._image, self._settings, self._load(), self._stop_asked.is_set)
+            self.found = search(self._image, self._settings, self._load(), self._step)
         except Exception as e:
             self.error = e
+
+    def _step(self) -> bool:
+        self.alive_at = time.monotonic()
+        return self._stop_asked.is_set()
 
     def close(self, timeout: float = 1.0) -> None:
         """Ends the search; what was found by then does not count."""

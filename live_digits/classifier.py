@@ -1,7 +1,9 @@
 """Crops to probabilities: a trained network run by LiteRT, or by Keras for comparison.
 
 A model is a folder that holds model.tflite, model.keras and card.yaml; the card names each file's
-SHA-256. `load` refuses what is missing, damaged or of another shape with one clear line.
+SHA-256. `load` refuses what is missing, damaged or of another shape with one clear line; a network
+that is not the program's own runs in a process of its own, since one that is wrong inside can crash
+the process that runs it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ import numpy as np
 import yaml
 
 from live_digits.errors import MissingExtraError, ModelError
+from live_digits.outside import YAML_FAULTS, Apart, ApartError, check_yaml, read_bytes
 from live_digits.paths import data_folder
 from live_digits.types import CLASSES, CROP_SIZE, Floats, Image
 
@@ -28,7 +31,11 @@ LITERT = "model.tflite"
 KERAS = "model.keras"
 _SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Batches are filled up to one of these, so that the runtime seldom makes its plan anew."""
-
+_LARGEST_CARD = 1_000_000
+_LARGEST_MODEL = 2**28
+"""Most bytes of a card and of a network."""
+_LONGEST = 300
+"""Longest reason that a message repeats."""
 
 _NOISE = b"INFO: "
 _STDERR = 2
@@ -92,11 +99,14 @@ def read_card(folder: Path) -> Mapping[str, Any]:
     """The card of a model folder. Raises ModelError if there is none or it is no mapping."""
     path = folder / CARD
     try:
-        card = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = read_bytes(path, _LARGEST_CARD).decode("utf-8")
+        check_yaml(text)
+        card = yaml.safe_load(text)
     except FileNotFoundError as e:
         raise ModelError(f"{folder} is no model folder: it has no {CARD}") from e
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as e:
-        raise ModelError(f"{path} cannot be read: {' '.join(str(e).split())}") from e
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, *YAML_FAULTS) as e:
+        reason = " ".join(str(getattr(e, "strerror", None) or e).split())
+        raise ModelError(f"{path} cannot be read: {reason[:_LONGEST]}") from e
     if not isinstance(card, Mapping) or not isinstance(card.get("sha256"), Mapping):
         raise ModelError(f"{path} is no model card: it has no list 'sha256' of the model's files")
     return card
@@ -109,7 +119,7 @@ def checked(folder: Path, file: str) -> bytes:
     if not isinstance(expected, str):
         raise ModelError(f"{folder / CARD} names no sha256 of {file}; take a complete model folder")
     try:
-        content = path.read_bytes()
+        content = read_bytes(path, _LARGEST_MODEL)
     except OSError as e:
         raise ModelError(f"{path} cannot be read: {e.strerror or e}") from e
     got = hashlib.sha256(content).hexdigest()
@@ -119,6 +129,11 @@ def checked(folder: Path, file: str) -> bytes:
             f"{got[:12]}…, the card says {expected[:12]}…; fetch or train the model again"
         )
     return content
+
+
+def _check_crops(crops: Image) -> None:
+    if crops.dtype != np.uint8 or crops.ndim != 3 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE):
+        raise ValueError(f"crops are {crops.dtype} {crops.shape}, expected uint8 N×28×28")
 
 
 class LiteRTClassifier:
@@ -144,8 +159,7 @@ class LiteRTClassifier:
     def classify(self, crops: Image) -> Floats:
         """uint8 N×28×28 → float32 N×11 probabilities; more than `batch` crops run in pieces.
         Raises ValueError for another shape or type."""
-        if crops.dtype != np.uint8 or crops.ndim != 3 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE):
-            raise ValueError(f"crops are {crops.dtype} {crops.shape}, expected uint8 N×28×28")
+        _check_crops(crops)
         if not len(crops):
             return np.zeros((0, CLASSES), np.float32)
         self._own()
@@ -159,10 +173,15 @@ class LiteRTClassifier:
         """Builds the network once to see that its shapes fit, and drops it again."""
         with _without_noise():
             interpreter = self._build()
-            interpreter.allocate_tensors()
+            try:
+                interpreter.allocate_tensors()
+                inputs = interpreter.get_input_details()
+                outputs = interpreter.get_output_details()
+            except (ValueError, RuntimeError) as e:
+                raise self._broken(e) from e
         for what, details, tail in (
-            ("input", interpreter.get_input_details(), (CROP_SIZE, CROP_SIZE)),
-            ("output", interpreter.get_output_details(), (CLASSES,)),
+            ("input", inputs, (CROP_SIZE, CROP_SIZE)),
+            ("output", outputs, (CLASSES,)),
         ):
             shape = tuple(int(n) for n in details[0]["shape_signature"]) if details else ()
             kind = np.dtype(details[0]["dtype"]).name if details else "nothing"
@@ -186,6 +205,10 @@ class LiteRTClassifier:
                 f"model {self.name or LITERT} is no LiteRT network: {' '.join(str(e).split())}"
             ) from e
 
+    def _broken(self, error: Exception) -> ModelError:
+        reason = " ".join(str(error).split())[:_LONGEST]
+        return ModelError(f"model {self.name or LITERT} does not run: {reason}; take another")
+
     def _own(self) -> None:
         me = threading.get_ident()
         if self._interpreter is None:
@@ -200,16 +223,62 @@ class LiteRTClassifier:
         """One call of the network on at most `batch` crops."""
         count = len(crops)
         size = min(next((s for s in _SIZES if s >= count), self.batch), self.batch)
-        if size != self._size:
-            self._interpreter.resize_tensor_input(self._input, [size, CROP_SIZE, CROP_SIZE])
-            self._interpreter.allocate_tensors()
-            self._size = size
+        try:
+            if size != self._size:
+                self._size = 0
+                self._interpreter.resize_tensor_input(self._input, [size, CROP_SIZE, CROP_SIZE])
+                self._interpreter.allocate_tensors()
+                self._size = size
+            out = self._invoke(crops, count, size)
+        except (ValueError, RuntimeError) as e:
+            raise self._broken(e) from e
+        if out.shape != (count, CLASSES) or not np.isfinite(out).all():
+            raise self._broken(ValueError(f"it answers {list(out.shape)} with what is no number"))
+        return out
+
+    def _invoke(self, crops: Image, count: int, size: int) -> Floats:
         filled = np.zeros((size, CROP_SIZE, CROP_SIZE), np.float32)
         filled[:count] = crops
         filled /= 255
         self._interpreter.set_tensor(self._input, filled)
         self._interpreter.invoke()
         return np.asarray(self._interpreter.get_tensor(self._output)[:count], np.float32)
+
+
+class ApartClassifier:
+    """The same in a process of its own, for networks from elsewhere."""
+
+    def __init__(self, model: bytes, *, name: str, threads: int = 1, batch: int = 64) -> None:
+        """As LiteRTClassifier. Raises ModelError, for what breaks that process as well."""
+        self.name = name
+        self.threads = threads
+        self.batch = batch
+        try:
+            self._network = Apart(__name__, "network_for", model, name, threads, batch)
+            self._network(np.zeros((1, CROP_SIZE, CROP_SIZE), np.uint8))
+        except ApartError as e:
+            raise self._broken(e) from e
+
+    def classify(self, crops: Image) -> Floats:
+        """uint8 N×28×28 → float32 N×11 probabilities. Raises ModelError."""
+        _check_crops(crops)
+        try:
+            return np.asarray(self._network(crops), np.float32)
+        except ApartError as e:
+            raise self._broken(e) from e
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._network.close()
+
+    def _broken(self, error: ApartError) -> ModelError:
+        known = f"model {self.name}"
+        return ModelError(str(error) if str(error).startswith(known) else f"{known}: {error}")
+
+
+def network_for(model: bytes, name: str, threads: int, batch: int) -> Callable[[Image], Floats]:
+    """The other side of ApartClassifier."""
+    return LiteRTClassifier(model, name=name, threads=threads, batch=batch).classify
 
 
 class KerasClassifier:
@@ -248,10 +317,14 @@ class KerasClassifier:
         return np.concatenate([np.asarray(p, np.float32) for p in pieces])
 
 
-def load(name_or_path: str, *, threads: int = 1, batch: int = 64) -> LiteRTClassifier:
+def load(
+    name_or_path: str, *, threads: int = 1, batch: int = 64
+) -> LiteRTClassifier | ApartClassifier:
     """The model of that name or folder, ready to classify. Raises ModelError."""
     folder = resolve(name_or_path)
     content = checked(folder, LITERT)
+    if folder.parent != models_folder():
+        return ApartClassifier(content, name=folder.name, threads=threads, batch=batch)
     return LiteRTClassifier(content, name=folder.name, threads=threads, batch=batch)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import io
 import json
 import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from live_digits.batch import Batch, Read
     from live_digits.types import Reading
 
-COMMANDS = ("run", "read", "recordings", "evaluate", "train", "doctor", "cameras")
+COMMANDS = ("run", "read", "recordings", "evaluate", "train", "bench", "doctor", "cameras")
 SERVER_SECONDS = 10.0
 """How long a run lasts where there is no display and nothing else was asked for."""
 _PACKAGES = {
@@ -357,13 +359,17 @@ def read(
     if csv:
         print(",".join(CSV_HEADER))
     done = 0
+    asked = threading.Event()
     try:
-        with _progress(files) as out:
+        # An exception out of the handler may be swallowed by a library's callback; a flag is not.
+        with _signals(asked.set), _progress(files) as out:
             for item in batch:
                 done += 1
                 out(item, _shown(item, json_, csv))
                 if saver:
                     saver.add(item)
+                if asked.is_set():
+                    raise KeyboardInterrupt
     finally:
         if saver:
             saver.close()
@@ -643,6 +649,45 @@ def train(
 
 
 @app.command()
+def bench(
+    json_: Annotated[bool, typer.Option("--json", help="the figures as one JSON object")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="half a minute: fewer sizes, runs and repeats")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="write the figures (JSON) and a plot there"),
+    ] = None,
+) -> int:
+    """What each step costs on this machine, in under 5 minutes. Exit code 1: a part failed."""
+    from live_digits.bench import report as benchmark
+
+    plan = benchmark.QUICK if quick else benchmark.FULL
+    files = benchmark.Files(out) if out else None
+    bar = _bar()
+    with bar if sys.stderr.isatty() else contextlib.nullcontext():
+        task = bar.add_task("measuring", total=plan.steps, detail="")
+
+        def progress(what: str) -> None:
+            bar.update(task, advance=1 if bar.tasks[0].fields["detail"] else 0, detail=what)
+
+        found = benchmark.run(plan, progress)
+    if json_:
+        print(json.dumps(found.as_json(), ensure_ascii=False))
+    else:
+        print(found.machine)
+        for title, names, rows in benchmark.tables(found):
+            _table(title, names, rows)
+    for failure in found.failures:
+        say(f"live-digits: {failure}")
+    if files:
+        _name_files(files.write(found))
+        for note in files.notes:
+            say(note)
+    return int(bool(found.failures))
+
+
+@app.command()
 def cameras() -> int:
     """Lists the cameras there are: number, name, modes. Disturbs none that is in use."""
     from live_digits.sources import describe_cameras
@@ -718,6 +763,9 @@ def _main(
 def invoke(args: Sequence[str]) -> int:
     """Runs one command line; the exit code. Every expected failure is one line on stderr."""
     debug = "--debug" in args
+    # A file's name may hold bytes that are no text; as \\udcff it is right in JSON too.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     level = logging.DEBUG if debug else logging.WARNING
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
     logging.getLogger("live_digits").setLevel(level)

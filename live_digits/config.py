@@ -23,6 +23,7 @@ import platformdirs
 import yaml
 
 from live_digits.errors import ConfigError
+from live_digits.outside import YAML_FAULTS, NotPlainError, check_yaml, read_bytes
 from live_digits.paths import data_folder
 
 _LONGEST = 60
@@ -343,6 +344,10 @@ def _typed(value: Any, default: Any, wrong: ConfigError) -> Any:
     if isinstance(default, int) and isinstance(value, int):
         return value
     if isinstance(default, str) and isinstance(value, str) and "\x00" not in value:
+        try:
+            os.fsencode(value)
+        except UnicodeEncodeError:  # half a surrogate pair: no name of a file or model
+            raise wrong from None
         return value
     if isinstance(default, str) and isinstance(value, int) and abs(value) < 10**_LONGEST:
         return str(value)
@@ -366,9 +371,6 @@ def find_config() -> Path | None:
 def user_config_path() -> Path:
     """Where a config file is made for a user who has none."""
     return platformdirs.user_config_path("live_digits", appauthor=False) / "config.yaml"
-
-
-_NO_USE = yaml.AnchorToken, yaml.AliasToken, yaml.TagToken
 
 
 def _places_of(node: Any) -> dict[tuple[str, ...], tuple[int, str]]:
@@ -403,6 +405,12 @@ def _as_meant(section: str, key: str, value: Any, written: str) -> Any:
     return written if isinstance(value, (int, float, date)) else value
 
 
+def _text_of(path: Path) -> str:
+    """The text of a config file. Raises OSError, UnicodeDecodeError."""
+    content = read_bytes(path, 4 * _LARGEST)  # no character has more than four bytes
+    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig").read()
+
+
 def parse(text: str, name: str = "config") -> dict[str, dict[str, Any]]:
     """The settings that a YAML text holds, each checked. Raises ConfigError with the line."""
     if len(text) > _LARGEST:
@@ -410,12 +418,7 @@ def parse(text: str, name: str = "config") -> dict[str, dict[str, Any]]:
             f"{name} has {len(text)} characters; a config file has at most {_LARGEST}"
         )
     try:
-        for token in yaml.scan(text):
-            if isinstance(token, _NO_USE):
-                line = token.start_mark.line + 1
-                raise ConfigError(
-                    f"{name}, line {line}: anchors, aliases and tags have no use here"
-                )
+        check_yaml(text)
         node = yaml.compose(text, Loader=yaml.SafeLoader)
         content = yaml.safe_load(text)
     except yaml.YAMLError as e:
@@ -423,7 +426,9 @@ def parse(text: str, name: str = "config") -> dict[str, dict[str, Any]]:
         where = f", line {mark.line + 1}" if mark else ""
         what = " ".join(str(getattr(e, "problem", None) or e).split())
         raise ConfigError(f"{name}{where}: not valid YAML: {what}") from e
-    except (RecursionError, ValueError) as e:
+    except NotPlainError as e:
+        raise ConfigError(f"{name}, {e}; a config file is sections of plain settings") from e
+    except YAML_FAULTS as e:
         raise ConfigError(f"{name}: not a config file: {type(e).__name__}: {e}") from e
     if content is None:
         return {}
@@ -469,9 +474,11 @@ def parse_override(text: str) -> tuple[str, str, Any]:
     if not sign or not dot:
         raise ConfigError(f"--set {text!r}: expected section.key=value, such as pipeline.blur=5")
     try:
-        plain = len(raw) < _LARGEST and not any(isinstance(t, _NO_USE) for t in yaml.scan(raw))
-        value = yaml.safe_load(raw) if plain else raw
-    except (yaml.YAMLError, RecursionError, ValueError):
+        if len(raw) > _LARGEST:
+            raise ConfigError(f"--set {path.strip()}: the value has {len(raw)} characters")
+        check_yaml(raw)
+        value = yaml.safe_load(raw)
+    except (yaml.YAMLError, *YAML_FAULTS):
         value = raw
     default = getattr(sections()[section](), key, None) if section in sections() else None
     if isinstance(default, str):
@@ -494,11 +501,12 @@ def load(
     found: dict[str, dict[str, Any]] = {}
     if path is not None:
         try:
-            text = path.read_text(encoding="utf-8-sig")
+            text = _text_of(path)
         except FileNotFoundError as e:
             raise ConfigError(f"no config file {path}; leave --config out for the defaults") from e
         except (OSError, UnicodeDecodeError) as e:
-            raise ConfigError(f"config file {path} cannot be read: {e}") from e
+            reason = getattr(e, "strerror", None) or e
+            raise ConfigError(f"config file {path} cannot be read: {reason}") from e
         found = parse(text, str(path))
     asked: dict[str, dict[str, Any]] = {}
     for (section, key), value in (values or {}).items():
@@ -534,7 +542,7 @@ def write_back(path: Path, changes: Mapping[tuple[str, str], Any]) -> None:
     editor.width = 4096
     try:
         source = path if path.is_file() else default_config_path()
-        text = source.read_text(encoding="utf-8-sig")
+        text = _text_of(source)
         parse(text, str(source))
         content = editor.load(text) or {}
         for (section, key), value in changes.items():

@@ -6,6 +6,7 @@
     ├── ModelError              a model that is missing, damaged or of another shape
     ├── RecordingError          a recording that cannot be started or continued
     ├── DisplayError            no display, or a window that cannot be opened
+    ├── WorkerError             a thread that gives no answer any more
     ├── MissingExtraError       a feature whose optional packages are not installed
     └── HandsError              a hand model that is missing or damaged
 
@@ -77,6 +78,10 @@ class DisplayError(LiveDigitsError):
 
 class HandsError(LiveDigitsError):
     """The hand model is missing or damaged."""
+
+
+class WorkerError(LiveDigitsError):
+    """A thread gives no answer any more."""
 
 
 class MissingExtraError(LiveDigitsError):

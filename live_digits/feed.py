@@ -17,8 +17,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-import av
 import cv2
+
+import av
 
 from live_digits.errors import SourceError
 from live_digits.link import Limits, Link, State, Todo

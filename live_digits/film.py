@@ -14,9 +14,10 @@ from collections import deque
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
+
+import av
 from av.video.frame import PictureType
 
 from live_digits.types import Image

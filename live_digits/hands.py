@@ -26,7 +26,6 @@ import re
 import sys
 import tempfile
 import threading
-import time
 import urllib.error
 import urllib.request
 from collections import deque
@@ -42,7 +41,9 @@ import platformdirs
 
 from live_digits.config import HandsSettings
 from live_digits.errors import HandsError, MissingExtraError
+from live_digits.outside import Apart, ApartError, read_bytes
 from live_digits.types import Box, Floats, Image
+from live_digits.worker import Worker
 
 MODEL_URL = (
     "https://storage.googleapis.com/mediapipe-models/"
@@ -99,10 +100,8 @@ _TO_SIGMA = 1.4826
 
 _NICENESS = 10
 """How far the thread stands back (Linux): where cores are short it slows down, not the picture."""
-_IDLE = 0.25
-"""Seconds between looks at the stop event while nothing is offered."""
-_MOST_FAILURES = 3
-"""Failures in a row after which the worker gives up; after each the landmarker is made anew."""
+_PATIENCE = 10.0
+"""Seconds that a look may take before it counts as hanging: the thread stands back."""
 _MOST_TIMES = 4096
 """Durations kept for the statistics."""
 _PERCENTILES = (50, 95, 99)
@@ -130,7 +129,7 @@ def find_model(settings: HandsSettings) -> Path | None:
         (os.environ.get(MODEL_VARIABLE, ""), MODEL_VARIABLE),
     ):
         if name:
-            path = Path(name).expanduser()
+            path = Path(os.path.expanduser(name))
             if not path.is_file():
                 raise HandsError(f"no hand model {path}, which {place} names; correct or unset it")
             return path
@@ -337,7 +336,8 @@ class MediaPipeLandmarker:
         self._met = False
         vision = mediapipe.tasks.vision
         try:
-            content = model.read_bytes()  # not by its path: that fails on Windows beyond ASCII
+            # Not by its path: that fails on Windows beyond ASCII.
+            content = read_bytes(model, _LARGEST)
             with _quiet():
                 options = vision.HandLandmarkerOptions(
                     base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=content),
@@ -380,10 +380,53 @@ class MediaPipeLandmarker:
             self._task.close()
 
 
-def _import_mediapipe() -> None:
-    """Imports MediaPipe. What fails is told by MediaPipeLandmarker, which does it again."""
-    with contextlib.suppress(ImportError, OSError), _without_needless():
-        importlib.import_module("mediapipe")
+class ApartLandmarker:
+    """The same in a process of its own, for models from elsewhere: MediaPipe crashes on some that
+    are damaged."""
+
+    def __init__(self, model: Path) -> None:
+        """As MediaPipeLandmarker. Raises HandsError."""
+        self._name = str(model)
+        try:
+            self._found = Apart(__name__, "MediaPipeLandmarker", model)
+        except ApartError as e:
+            raise self._broken(e) from e
+
+    def __call__(self, image: Image, time_ms: int) -> tuple[Hand, ...]:
+        try:
+            found: tuple[Hand, ...] = self._found(image, time_ms)
+        except ApartError as e:
+            raise self._broken(e) from e
+        return found
+
+    def close(self) -> None:
+        self._found.close()
+
+    def _broken(self, error: ApartError) -> HandsError:
+        known = self._name in str(error)
+        return HandsError(str(error) if known else f"hand model {self._name}: {error}")
+
+
+def open_landmarker(model: Path) -> Landmarker:
+    """The landmarker of a model file. Raises HandsError, MissingExtraError."""
+    try:
+        content = read_bytes(model, _LARGEST)
+    except OSError as e:
+        raise HandsError(f"the hand model {model} cannot be read: {e.strerror or e}") from e
+    return MediaPipeLandmarker(model) if _is_published(content) else ApartLandmarker(model)
+
+
+def _is_published(content: bytes) -> bool:
+    return hashlib.sha256(content).hexdigest() == MODEL_SHA256
+
+
+def _import_for(model: Path) -> None:
+    """Imports MediaPipe where the model will run in this process. What fails is told by
+    `open_landmarker`, which does it again."""
+    with contextlib.suppress(ImportError, OSError):
+        if _is_published(read_bytes(model, _LARGEST)):
+            with _without_needless():
+                importlib.import_module("mediapipe")
 
 
 def _first_line(error: Exception) -> str:
@@ -495,44 +538,37 @@ class HandsStats:
         return {"frames": self.frames, "seen": self.seen, "ms": self.ms}
 
 
-class HandsWorker:
-    """Owns a landmarker on its own thread. Every method may be called from the main thread and none
-    of them waits for the landmarker, but for `close`."""
+_Offer = tuple[Image, float]
+_Look = tuple[Sighting, "Floats | None", bool]
+"""What was seen, the thumbnail of it, and whether the landmarker was asked."""
+
+
+class HandsWorker(Worker[_Offer, Landmarker, _Look]):
+    """Owns a landmarker on its own thread."""
 
     def __init__(
-        self, load: Callable[[], Landmarker], prepare: Callable[[], None] | None = None
+        self,
+        load: Callable[[], Landmarker],
+        patience: float = _PATIENCE,
+        prepare: Callable[[], None] | None = None,
     ) -> None:
         """`load` makes the landmarker; it runs on the worker's thread. `prepare` runs there before,
         at full priority."""
-        self._load, self._prepare = load, prepare
-        self._condition = threading.Condition()
-        self._stop = threading.Event()
-        self._offered: tuple[Image, float] | None = None
-        self._latest = Sighting()
-        self._before: Floats | None = None
-        """The thumbnail of the last look."""
+        super().__init__("hands", load, patience)
+        self._prepare = prepare
         self._looked_at = 0.0
         self.eager = False
         """Hands that rest are looked at in every frame: a finger may be writing."""
-        self._error: Exception | None = None
-        self._failed = False
-        self._failures = 0
+        self._latest = Sighting()
+        self._before: Floats | None = None
+        """The thumbnail of the last look."""
         self._frames = self._seen = 0
         self._times: deque[float] = deque(maxlen=_MOST_TIMES)
-        self._thread = threading.Thread(target=self._run, name="hands", daemon=True)
-
-    def start(self) -> None:
-        """Starts the thread; the landmarker is loaded there."""
-        self._thread.start()
 
     def offer(self, image: Image, time: float) -> None:
         """Gives the newest frame (uint8 BGR H×W×3, not written to any more; `time` in seconds, its
         own) to look at. Replaces one that still waits; nothing is copied."""
-        if self._failed or self._stop.is_set():
-            return
-        with self._condition:
-            self._offered = image, time
-            self._condition.notify()
+        self._offer((image, time))
 
     @property
     def latest(self) -> Sighting:
@@ -545,36 +581,10 @@ class HandsWorker:
         latest = self._latest
         return latest.hands if abs(time - latest.time) <= STALE else ()
 
-    @property
-    def error(self) -> Exception | None:
-        """The last failure; None again after a look that worked."""
-        return self._error
-
-    @property
-    def failed(self) -> bool:
-        """True once the worker has given up: the landmarker cannot be loaded, or failed thrice."""
-        return self._failed
-
-    @property
-    def failures(self) -> int:
-        """Looks and loads that raised."""
-        return self._failures
-
     def stats(self) -> HandsStats:
         """Counts and times since the start."""
         with self._condition:
             return HandsStats(self._frames, self._seen, tuple(self._times))
-
-    def close(self, timeout: float = 3.0) -> bool:
-        """Ends the thread; True if it ended within `timeout` seconds. May be called twice, and
-        before the start."""
-        self._stop.set()
-        with self._condition:
-            self._offered = None
-            self._condition.notify()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
 
     def _settle(self) -> None:
         """Prepares at full priority, then stands back: an import holds Python's lock, and whoever
@@ -583,66 +593,38 @@ class HandsWorker:
             self._prepare()
         _stand_back()
 
-    def _run(self) -> None:
-        self._settle()
-        landmarker: Landmarker | None = None
-        in_a_row = 0
-        while not self._stop.is_set():
-            try:
-                if landmarker is None:
-                    landmarker = self._load()
-                offered = self._take()
-                if offered is None:
-                    continue
-                self._look(landmarker, *offered)
-                in_a_row = 0
-                self._error = None
-            except Exception as e:
-                self._error = e
-                self._failures += 1
-                in_a_row += 1
-                self._latest, self._before = Sighting(), None
-                gives_up = landmarker is None or in_a_row >= _MOST_FAILURES
-                _free(landmarker)
-                landmarker = None
-                if gives_up:
-                    self._failed = True
-                    with self._condition:
-                        self._offered = None
-                    return
-        _free(landmarker)
-
-    def _take(self) -> tuple[Image, float] | None:
-        with self._condition:
-            if self._offered is None and not self._stop.is_set():
-                self._condition.wait(_IDLE)
-            offered, self._offered = self._offered, None
-            return offered
-
     def _rests(self, when: float) -> bool:
         """Whether a frame in which nothing has moved may go without a look."""
         if not self._latest.hands:
             return True
         return not self.eager and 0 <= when - self._looked_at < RELOOK
 
-    def _look(self, landmarker: Landmarker, image: Image, when: float) -> None:
+    def _work(self, tool: Landmarker, request: _Offer) -> _Look:
         """Looks at a frame, or takes it as the one before where nothing has moved since."""
-        start = time.perf_counter()
+        image, when = request
         small = reduced(image)
         now = thumbnail(small)
         before = self._before
         if before is not None and self._rests(when) and not moved(before, now):
-            self._latest = Sighting(self._latest.hands, when)
-            return
-        found = landmarker(small, round(1000 * when))
+            return Sighting(self._latest.hands, when), before, False
+        found = tool(small, round(1000 * when))
         x, y = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
-        self._latest = Sighting(tuple(h.scaled(x, y) for h in found), when)
-        self._before, self._looked_at = now, when
-        took = time.perf_counter() - start
-        with self._condition:
+        return Sighting(tuple(h.scaled(x, y) for h in found), when), now, True
+
+    def _keep(self, request: _Offer, answer: _Look, seconds: float) -> None:
+        self._latest, self._before, looked = answer
+        if looked:
+            self._looked_at = request[1]
             self._frames += 1
-            self._seen += bool(found)
-            self._times.append(took)
+            self._seen += bool(self._latest.hands)
+            self._times.append(seconds)
+
+    def _forget(self) -> None:
+        self._latest, self._before = Sighting(), None
+
+    def _free(self, tool: Landmarker) -> None:
+        with contextlib.suppress(Exception):
+            tool.close()
 
 
 def _stand_back() -> None:
@@ -650,13 +632,6 @@ def _stand_back() -> None:
     if sys.platform == "linux":  # elsewhere this would be the whole process's
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
-
-
-def _free(landmarker: Landmarker | None) -> None:
-    """Closes a landmarker that is not needed any more, whatever state it is in."""
-    if landmarker is not None:
-        with contextlib.suppress(Exception):
-            landmarker.close()
 
 
 def open_hands(settings: HandsSettings) -> tuple[HandsWorker | None, str]:
@@ -684,4 +659,4 @@ def open_hands(settings: HandsSettings) -> tuple[HandsWorker | None, str]:
         if asked:
             raise
         return None, f"hands are off: {e}"
-    return HandsWorker(lambda: MediaPipeLandmarker(model), _import_mediapipe), ""
+    return HandsWorker(lambda: open_landmarker(model), prepare=lambda: _import_for(model)), ""

@@ -33,19 +33,21 @@ def _lines(digits: list[Digit]) -> list[list[Digit]]:
         return []
     slope = _slope(digits)
     lines: list[list[Digit]] = []
+    ends: list[tuple[float, float, int]] = []  # of each line's last digit: centre and height
     for d in digits:
-        best: tuple[float, list[Digit]] | None = None
-        for line in lines:
-            last = line[-1]
-            across = d.box.centre[0] - last.box.centre[0]
-            off = abs(d.box.centre[1] - last.box.centre[1] - slope * across)
-            level = min(d.box.h, last.box.h) * (1 - _SAME_LINE) + abs(d.box.h - last.box.h) / 2
+        (x, y), h = d.box.centre, d.box.h
+        best: tuple[float, int] | None = None
+        for i, (last_x, last_y, last_h) in enumerate(ends):
+            off = abs(y - last_y - slope * (x - last_x))
+            level = min(h, last_h) * (1 - _SAME_LINE) + abs(h - last_h) / 2
             if off < level and (best is None or off < best[0]):
-                best = off, line
+                best = off, i
         if best:
-            best[1].append(d)
+            lines[best[1]].append(d)
+            ends[best[1]] = x, y, h
         else:
             lines.append([d])
+            ends.append((x, y, h))
     middle = float(np.mean([d.box.centre[0] for d in digits]))
 
     def height(line: list[Digit]) -> float:
@@ -60,19 +62,17 @@ _STEEPEST = 0.8
 def _slope(digits: Sequence[Digit]) -> float:
     """How the lines run: the median slope from each digit to its nearest neighbour to the right."""
     slopes = []
-    for d in digits:
-        (x, y), h = d.box.centre, d.box.h
-        best: tuple[float, float] | None = None
-        for other in digits:
-            ox, oy = other.box.centre
-            dx, dy = ox - x, oy - y
-            if dx <= 0.2 * min(h, other.box.h) or abs(dy) > _STEEPEST * dx or dx > 3 * h:
-                continue
-            reach = dx + 2 * abs(dy)
-            if best is None or reach < best[0]:
-                best = reach, dy / dx
-        if best:
-            slopes.append(best[1])
+    centres = np.array([d.box.centre for d in digits], np.float64)
+    heights = np.array([d.box.h for d in digits], np.float64)
+    for centre, h in zip(centres, heights, strict=True):
+        dx, dy = (centres - centre).T
+        off = np.abs(dy)
+        near = np.flatnonzero(
+            (dx > 0.2 * np.minimum(h, heights)) & (off <= _STEEPEST * dx) & (dx <= 3 * h)
+        )
+        if len(near):
+            best = near[np.argmin(dx[near] + 2 * off[near])]
+            slopes.append(dy[best] / dx[best])
     return float(np.median(slopes)) if slopes else 0.0
 
 

@@ -6,7 +6,7 @@ shows what the last one showed is not looked at again: a page at rest costs next
 
 from __future__ import annotations
 
-import threading
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +17,7 @@ import numpy as np
 from live_digits.config import PipelineSettings
 from live_digits.pipeline import Vision, find
 from live_digits.types import Floats, Frame, Image
+from live_digits.worker import Worker
 
 FRESH = 0.5
 """Seconds after which a page at rest is looked at again all the same: a pale, thin, slow stroke may
@@ -27,8 +28,8 @@ _LEAST_CHANGE = 3.0
 """Grey levels that a cell must change by at least."""
 _NOISES = 9.0
 """... and so many times the median change: sensor noise changes every cell a little."""
-_IDLE = 0.25
-"""Seconds between looks at the stop event while nothing is asked."""
+_PATIENCE = 10.0
+"""Seconds that a look may take before it counts as hanging."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,95 +64,50 @@ def changed(before: Floats, now: Floats) -> bool:
     return bool(apart.max() > max(_LEAST_CHANGE, _NOISES * float(np.median(apart))))
 
 
-class Looker:
+_Asked = tuple[Frame, PipelineSettings]
+_See = Callable[[Image, PipelineSettings], Vision]
+_Seen = tuple[Look, "Floats | None"]
+"""What was seen, and the thumbnail of a frame that was really looked at."""
+
+
+class Looker(Worker[_Asked, _See, _Seen]):
     """Finds what may be digits, on its own thread. `submit`, `take` and the properties belong to
-    one other thread."""
+    one other thread. It goes on after any number of failures: the next frame may be another."""
 
-    def __init__(
-        self,
-        reuse: bool = True,
-        look: Callable[[Image, PipelineSettings], Vision] = find,
-    ) -> None:
+    def __init__(self, reuse: bool = True, look: _See = find, patience: float = _PATIENCE) -> None:
         """`reuse`: frames of a page at rest share one vision. `look` may be a fake."""
-        self._reuse, self._look = reuse, look
-        self._condition = threading.Condition()
-        self._stop = threading.Event()
-        self._asked: tuple[Frame, PipelineSettings] | None = None
+        super().__init__("vision", lambda: look, patience)
+        self.most_failures = sys.maxsize
+        self._reuse = reuse
         self._found: Look | None = None
-        self._working = False
-        self._error: Exception | None = None
-        self._failures = 0
         self._last: tuple[Look, PipelineSettings, Floats, float] | None = None
-        self._thread = threading.Thread(target=self._run, name="vision", daemon=True)
-
-    def start(self) -> None:
-        """Starts the thread."""
-        self._thread.start()
 
     def submit(self, frame: Frame, settings: PipelineSettings) -> None:
         """Asks for a look at a frame. Replaces what still waits."""
-        with self._condition:
-            self._asked = frame, settings
-            self._condition.notify_all()
+        self._offer((frame, settings))
 
     def take(self, timeout: float | None) -> Look | None:
         """The newest look that was not taken yet; waits up to `timeout` seconds (None: as long as
         it takes) for one while any is asked for."""
         with self._condition:
             self._condition.wait_for(
-                lambda: self._found is not None or not self._busy() or self._stop.is_set(), timeout
+                lambda: self._found is not None or not self.busy or self._stop.is_set(), timeout
             )
             found, self._found = self._found, None
             return found
 
-    @property
-    def error(self) -> Exception | None:
-        """What the newest look failed with; None after one that worked."""
-        return self._error
+    def _keep(self, request: _Asked, answer: _Seen, seconds: float) -> None:
+        look, small = answer
+        self._found = look
+        if small is not None:
+            self._last = look, request[1], small, time.monotonic()
 
-    @property
-    def failures(self) -> int:
-        """Looks that raised."""
-        return self._failures
-
-    def close(self, timeout: float = 3.0) -> bool:
-        """Ends the thread; True if it ended within `timeout` seconds. May be called twice."""
-        self._stop.set()
-        with self._condition:
-            self._condition.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(timeout)
-        return not self._thread.is_alive()
-
-    def _busy(self) -> bool:
-        return self._asked is not None or self._working
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            with self._condition:
-                if self._asked is None:
-                    self._condition.wait(_IDLE)
-                asked, self._asked = self._asked, None
-                self._working = asked is not None
-            if asked is None:
-                continue
-            found: Look | None = None
-            try:
-                found = self._at(*asked)
-                self._error = None
-            except Exception as e:
-                self._error = e
-                self._failures += 1
-            with self._condition:
-                self._found = found or self._found
-                self._working = False
-                self._condition.notify_all()
-
-    def _at(self, frame: Frame, settings: PipelineSettings) -> Look:
+    def _work(self, tool: _See, request: _Asked) -> _Seen:
+        frame, settings = request
         start = time.perf_counter()
         if not self._reuse:
-            vision = self._look(frame.image, settings)
-            return Look(frame, vision, time.perf_counter() - start, False)
+            vision = tool(frame.image, settings)
+            return Look(frame, vision, time.perf_counter() - start, False), None
         small = thumbnail(frame.image)
         if self._last is not None:
             last, under, before, at = self._last
@@ -161,8 +117,6 @@ class Looker:
                 and time.monotonic() - at < FRESH
                 and not changed(before, small)
             ):
-                return Look(frame, last.vision, time.perf_counter() - start, True)
-        vision = self._look(frame.image, settings)
-        look = Look(frame, vision, time.perf_counter() - start, False)
-        self._last = look, settings, small, time.monotonic()
-        return look
+                return Look(frame, last.vision, time.perf_counter() - start, True), None
+        vision = tool(frame.image, settings)
+        return Look(frame, vision, time.perf_counter() - start, False), small

@@ -18,19 +18,22 @@ from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import av
-import av.error
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+import av
+import av.error
+
+from live_digits import MOST_PIXELS as MOST_PIXELS
 from live_digits.errors import SourceError
+from live_digits.outside import read_bytes
 from live_digits.types import Box, Frame, Image
 
 log = logging.getLogger("live_digits.sources")
 
-MOST_PIXELS = 200_000_000
-"""A larger picture is refused before it is decoded."""
+_STRIP = 2**20
+"""Pixels of a picture with transparency that are laid over white at once."""
 _MOST_BYTES = 2**30
 """A larger picture file is refused before it is read."""
 PICTURES = frozenset(
@@ -159,11 +162,21 @@ def as_bgr(image: npt.NDArray[Any], name: str) -> Image:
     if channels == 1:
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2BGR)
     elif channels == 4:
-        alpha = image[..., 3:].astype(np.uint16)
-        image = ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+        image = _over_white(image)
     elif channels != 3:
         raise SourceError(f"{name} has {channels} channels; expected 1, 3 or 4")
     return np.ascontiguousarray(image, dtype=np.uint8)
+
+
+def _over_white(image: npt.NDArray[Any]) -> Image:
+    """BGRA over white, in strips: the arithmetic needs many bytes a pixel."""
+    out = np.empty((*image.shape[:2], 3), np.uint8)
+    rows = max(1, _STRIP // image.shape[1])
+    for y in range(0, len(image), rows):
+        strip = image[y : y + rows]
+        alpha = strip[..., 3:].astype(np.uint16)
+        out[y : y + rows] = (strip[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    return out
 
 
 def load_picture(path: Path) -> tuple[Image, int]:
@@ -174,10 +187,10 @@ def load_picture(path: Path) -> tuple[Image, int]:
     """
     quiet()
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise SourceError(f"{path} is larger than 1 GiB; make it smaller")
-        data = bytearray(path.read_bytes())
+        data = bytearray(read_bytes(path, _MOST_BYTES))
     except OSError as e:
+        if e.errno == errno.EFBIG:
+            raise SourceError(f"{path} is larger than 1 GiB; make it smaller") from e
         raise SourceError(f"{path} cannot be read: {why(e)}") from e
     try:
         width, height, orientation = _header(data)
@@ -227,10 +240,14 @@ def _header(data: bytearray) -> tuple[int, int, int]:
     width = height = 0
     turn = 1
     if data[:8] == b"\x89PNG\r\n\x1a\n":
+        if data[8:16] != b"\x00\x00\x00\rIHDR":
+            raise ValueError("no header chunk")
         width, height = struct.unpack_from(">II", data, 16)
         at, kind = 8, b""
         while kind != b"IEND":  # without it the file is cut off: struct.error
             size, kind = struct.unpack_from(">I4s", data, at)
+            if at + 12 + size > len(data):  # OpenCV asks for the memory before it looks
+                raise ValueError("a chunk is longer than the file")
             if kind == b"eXIf":
                 turn = _orientation(data[at + 8 : at + 8 + size])
             at += 12 + size
@@ -339,6 +356,10 @@ def video_stream(container: av.container.InputContainer, name: str) -> av.VideoS
     if not isinstance(stream, av.VideoStream):
         container.close()
         raise SourceError(f"{name} holds no picture, only sound or data; expected a video")
+    known: av.VideoCodecContext | None = stream.codec_context
+    if known is None:
+        container.close()
+        raise SourceError(f"{name} is coded in a way that is not known; expected H.264, MJPEG …")
     return stream
 
 
@@ -349,6 +370,15 @@ def decode_video(
     container is closed at the end. `remote`: a server that hangs up is the end, no error. Raises
     SourceError where reading fails or nothing is there."""
     stream = video_stream(container, name)
+    codec = stream.codec_context
+    if codec.width * codec.height > MOST_PIXELS:
+        container.close()
+        raise SourceError(
+            f"{name} has frames of {codec.width}×{codec.height} pixels; at most "
+            f"{MOST_PIXELS // 10**6} megapixels are read: make it smaller"
+        )
+    # A frame may still say another size than the file does.
+    codec.options = {**codec.options, "max_pixels": str(MOST_PIXELS)}
     period = 1 / float(stream.average_rate or 30)
     first: float | None = None
     last, damaged = -period, 0

@@ -8,7 +8,7 @@ be several digits become competing candidates, and the network's answers decide 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -24,6 +24,8 @@ from live_digits.segment import Blob, propose
 from live_digits.types import CROP_SIZE, Box, Candidate, Image, Stages
 
 Labels = npt.NDArray[np.int32]
+Lap = Callable[[str], None]
+"""Is told the name of each stage that has just ended: `find` can be timed from outside."""
 
 WORKING_SIDE = 1024
 """Longest side of the working picture of `paper`, pixels; smaller frames stay as they are."""
@@ -46,6 +48,9 @@ _SPECK = 12
 """Pieces of fewer pixels are grain."""
 MOST_PIECES = 700
 """Pieces beyond this, smallest first, are not looked at: noise must not cost time."""
+MOST_BOXES = 1000
+"""The same for the boxes of `classic`: sliders that take grain for edges find tens of thousands in
+one frame, which would hold the program for minutes and fill its memory."""
 _SOFT_RIM = np.ones((3, 3), np.uint8)
 
 
@@ -62,11 +67,16 @@ class Vision:
     profile: str
 
 
-def find(image: Image, settings: PipelineSettings) -> Vision:
-    """uint8 BGR H×W×3 (or grey H×W), at least 1×1 → all that may be a digit in it."""
+def find(image: Image, settings: PipelineSettings, lap: Lap | None = None) -> Vision:
+    """uint8 BGR H×W×3 (or grey H×W), at least 1×1 → all that may be a digit in it. `lap` is called
+    with the name of each stage as it ends."""
     if settings.profile == "classic":
-        return _find_classic(image, settings)
-    return _find_paper(image, settings)
+        return _find_classic(image, settings, lap or _untimed)
+    return _find_paper(image, settings, lap or _untimed)
+
+
+def _untimed(stage: str) -> None:
+    del stage
 
 
 def crops(vision: Vision, indices: Sequence[int] | None = None) -> Image:
@@ -113,18 +123,32 @@ def contour_boxes(dilated: Image) -> tuple[Box, ...]:
     return tuple(Box(*(int(v) for v in box)) for box in boxes)
 
 
-def _find_classic(image: Image, settings: PipelineSettings) -> Vision:
+def _find_classic(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
     grey = grey_of(image)
+    lap("grey")
     blur = blurred(grey, settings)
+    lap("blur")
     edges = edges_of(blur, settings)
+    lap("edges")
     dilated = dilated_of(edges, settings)
+    lap("dilated")
     mode = cv2.THRESH_BINARY_INV | (0 if settings.threshold else cv2.THRESH_OTSU)
     ink = np.asarray(cv2.threshold(grey, settings.threshold, 255, mode)[1], np.uint8)
-    boxes = contour_boxes(dilated)
+    lap("ink")
+    boxes = _largest(contour_boxes(dilated))
     candidates = tuple(Candidate(box, frozenset((i,)), ink=box.area) for i, box in enumerate(boxes))
     nothing = np.zeros((0, 0), np.int32)
     stages = Stages(grey, blur, edges, dilated, ink)
+    lap("contours")
     return Vision(candidates, stages, 1.0, boxes, nothing, "classic")
+
+
+def _largest(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
+    """At most `MOST_BOXES` of them, in their order."""
+    if len(boxes) <= MOST_BOXES:
+        return boxes
+    kept = np.sort(np.argsort([-b.area for b in boxes], kind="stable")[:MOST_BOXES])
+    return tuple(boxes[i] for i in kept)
 
 
 def _classic_crop(vision: Vision, index: int) -> Image:
@@ -154,22 +178,30 @@ def working(image: Image) -> tuple[Image, float]:
     return grey, grey.shape[1] / wide
 
 
-def _find_paper(image: Image, settings: PipelineSettings) -> Vision:
+def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
     grey, scale = working(image)
+    lap("grey")
     if inks.light_on_dark(grey):
         grey = np.asarray(cv2.bitwise_not(grey), np.uint8)
     dark = inks.darkness(grey)
+    lap("light")
     lines = rulings(_above(dark.even, _WEAK), dark.raw)
     if lines.any():
         dark = inks.without(dark, lines)
+    lap("rulings")
     even = np.asarray(cv2.bitwise_not(dark.even), np.uint8)
     blur = blurred(even, settings)
+    lap("blur")
     edges = edges_of(blur, settings)
+    lap("edges")
     dilated = dilated_of(edges, settings)
+    lap("dilated")
     own = _own_ink(dark, lines, dilated, settings.threshold)
+    lap("ink")
     blobs, labels, where = _blobs(own)
     if lines.any():
         blobs = [b for b in blobs if not _rest(b, labels, lines, dark.raw)]
+    lap("pieces")
     proposals = propose(blobs, labels, grey.shape)
     rim = cv2.dilate(np.where(labels > 0, 255, 0).astype(np.uint8), _SOFT_RIM)
     stages = Stages(even, blur, edges, dilated, np.asarray(cv2.bitwise_and(own, rim), np.uint8))
@@ -182,6 +214,7 @@ def _find_paper(image: Image, settings: PipelineSettings) -> Vision:
         )
         for p in proposals
     )  # fmt: skip
+    lap("proposals")
     return Vision(candidates, stages, scale, tuple(p.box for p in proposals), labels, "paper")
 
 

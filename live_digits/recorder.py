@@ -28,9 +28,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
+
+import av
 
 import live_digits
 from live_digits.config import RecordingSettings

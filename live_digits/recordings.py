@@ -18,6 +18,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+import cv2  # noqa: F401 (before av: see pyproject.toml)
+
 import av
 import av.error
 

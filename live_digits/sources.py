@@ -16,6 +16,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import cv2  # noqa: F401 (before av: see pyproject.toml)
+
 import av
 
 from live_digits.camera import Camera, cameras_there, describe_cameras, list_cameras

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -74,6 +75,11 @@ def peak_memory_mb() -> float:
     """The most memory that the process has had in use, MB (10⁶ bytes)."""
     if sys.platform == "win32":
         return _windows_peak() / 1e6
+    if sys.platform == "linux":
+        # getrusage would count the process that started this one, too.
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            status = Path("/proc/self/status").read_text()
+            return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
     import resource
 
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

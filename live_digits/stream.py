@@ -11,6 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2  # noqa: F401 (before av: see pyproject.toml)
+
 import av
 import av.error
 

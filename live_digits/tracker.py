@@ -139,17 +139,19 @@ class Tracker:
         """Candidate index → track."""
         if not known or not candidates:
             return {}
-        boxes = np.array([c.box.as_list() for c in candidates], np.float64)
-        centre = boxes[:, :2] + boxes[:, 2:] / 2
-        old = np.array([k.box.as_list() for k in known], np.float64)
-        ahead = np.array([k.ahead(time, _AHEAD) for k in known])
-        expected = old[:, :2] + old[:, 2:] / 2 + ahead
-        size = np.maximum(boxes[:, None, 2:], old[None, :, 2:])
-        small = np.minimum(boxes[:, None, 2:], old[None, :, 2:])
-        scale = size.max(axis=2)
-        away = np.abs(centre[:, None] - expected[None]).max(axis=2) / scale
-        stretch = (size - small).max(axis=2) / scale
-        fits = (size <= _SIZE_RATIO * small + _SLACK).all(axis=2) & (away <= _REACH)
+        x, y, w, h = np.array([c.box.as_list() for c in candidates], np.float64).T[..., None]
+        x0, y0, w0, h0 = np.array([k.box.as_list() for k in known], np.float64).T[:, None]
+        dx, dy = np.array([k.ahead(time, _AHEAD) for k in known]).T[:, None]
+        # Whole matrices a side, candidates × tracks: a reduction over pairs of numbers is slow.
+        wide, high = np.maximum(w, w0), np.maximum(h, h0)
+        slim, low = np.minimum(w, w0), np.minimum(h, h0)
+        scale = np.maximum(wide, high)
+        across = np.abs((x + w / 2) - (x0 + w0 / 2 + dx))
+        down = np.abs((y + h / 2) - (y0 + h0 / 2 + dy))
+        away = np.maximum(across, down) / scale
+        stretch = np.maximum(wide - slim, high - low) / scale
+        fits = (wide <= _SIZE_RATIO * slim + _SLACK) & (high <= _SIZE_RATIO * low + _SLACK)
+        fits &= away <= _REACH
         main_c = np.array([c.primary for c in candidates])
         main_k = np.array([k.primary for k in known])
         cost = away + stretch + _PRIMARY_COST * (main_c[:, None] != main_k[None])

@@ -89,6 +89,12 @@ def check_display() -> None:
         raise DisplayError(
             "no display: DISPLAY is not set. Start from a desktop, or run with --no-window"
         )
+    loaded = list(sys.modules)
+    if "av" in loaded and loaded.index("av") < loaded.index("cv2"):
+        raise DisplayError(
+            "PyAV was imported before OpenCV, whose windows hang then (each brings a libxcb of its "
+            "own): import cv2, or live_digits.app, first"
+        )
     library = ctypes.util.find_library("xcb")
     if library is None:
         return

@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
 
-import av
 import cv2
 import numpy as np
 import numpy.typing as npt
+
+import av
 
 BOUNDARY = b"frame"
 TYPES = {"http": b"video/MP2T", "mjpeg": b"multipart/x-mixed-replace;boundary=" + BOUNDARY}

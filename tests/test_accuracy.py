@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from live_digits import classifier, demo
-from live_digits.classifier import LiteRTClassifier
 from live_digits.config import Settings
 from live_digits.demo import DemoScene
 from live_digits.reader import read_picture
 from live_digits.training import evaluate, render
 from live_digits.training.render import Glyphs, Page
-from live_digits.types import Box, Frame, Image
+from live_digits.types import Box, Classifier, Frame, Image
 
 PAGES = 40
 SEED = 2026
@@ -26,7 +25,7 @@ the dark. Lower it only with a reason that stands in benchmarks/accuracy.md."""
 
 
 @pytest.fixture(scope="module")
-def cnn() -> LiteRTClassifier:
+def cnn() -> Classifier:
     return classifier.load("cnn")
 
 
@@ -36,9 +35,7 @@ def pages() -> list[Page]:
     return [render.page((SEED, i), glyphs) for i in range(PAGES)]
 
 
-def tally(
-    net: LiteRTClassifier, image: Image, truth: list[tuple[Box, int]]
-) -> tuple[int, int, int]:
+def tally(net: Classifier, image: Image, truth: list[tuple[Box, int]]) -> tuple[int, int, int]:
     """Right, read and true digits of one picture."""
     read = read_picture(Frame(image, 0, 0.0), SETTINGS, net).digits
     pairs = evaluate.match([box for box, _ in truth], [d.box for d in read])
@@ -46,21 +43,21 @@ def tally(
     return right, len(read), len(truth)
 
 
-def test_drawn_pages_are_read(cnn: LiteRTClassifier, pages: list[Page]) -> None:
+def test_drawn_pages_are_read(cnn: Classifier, pages: list[Page]) -> None:
     counts = np.array([tally(cnn, p.image, list(p.digits)) for p in pages])
     right, read, true = counts.sum(axis=0)
     f1 = 2 * right / (read + true)
     assert f1 >= FLOOR, f"F1 {f1:.4f}: {right} right of {true}, {read} read"
 
 
-def test_pages_without_digits_hold_next_to_none(cnn: LiteRTClassifier, pages: list[Page]) -> None:
+def test_pages_without_digits_hold_next_to_none(cnn: Classifier, pages: list[Page]) -> None:
     none = [p for p in pages if not p.digits]
     assert len(none) >= 2
     assert sum(tally(cnn, p.image, [])[1] for p in none) <= 2 * len(none)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_the_demo_is_read_without_a_mistake(cnn: LiteRTClassifier, seed: int) -> None:
+def test_the_demo_is_read_without_a_mistake(cnn: Classifier, seed: int) -> None:
     scene = DemoScene(1280, 720, seed=seed, digits=24)
     right, read, true = tally(cnn, scene.render(2.0), list(scene.truth(2.0)))
     assert right >= true - 2

@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
@@ -33,6 +32,8 @@ from fakes import (
     hand,
     wait_until,
 )
+
+import av
 
 from live_digits import app, cli, overlay, recorder
 from live_digits.app import App, Options, Outcome

@@ -20,11 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
 import yaml
+
+import av
 
 import live_digits
 from live_digits import sources
@@ -297,6 +298,7 @@ def test_every_command_has_help(shell: Shell, command: str) -> None:
         "read": ("PATH", "--json", "--csv", "--save"),
         "evaluate": ("--data",),
         "train": ("--seed", "--quick", "--mnist"),
+        "bench": ("--json", "--quick", "--out"),
     }  # fmt: skip
     for option in options.get(command, ()):
         assert option in done.out

@@ -247,7 +247,7 @@ def test_an_empty_file_is_all_defaults(text: str, tmp_path: Path) -> None:
         ("pipeline: !!python/object/apply:os.getcwd []", "line 1: anchors, aliases and tags"),
         ("a: &a [x, x]\nb: &b [*a, *a]\nc: &c [*b, *b]", "line 1: anchors"),
         ("# " + "x" * 300_000, "at most 200000"),
-        ("[" * 3000, "not a config file"),
+        ("[" * 3000, "nested deeper than 16"),
         ("pipeline: {blur: 5", "line 1: not valid YAML"),
         ("pipeline:\n\tblur: 5", "line 2: not valid YAML"),
         ("pipeline: {}\n---\nreading: {}", "line 2: not valid YAML"),

@@ -17,11 +17,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
 import yaml
+
+import av
 
 from live_digits import film as film_room
 from live_digits import recorder

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 import yaml
 from fakes import wait_until
+
+import av
 
 import live_digits
 from live_digits import cli, film, session

@@ -15,10 +15,11 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from fakes import wait_until
+
+import av
 
 from live_digits.config import SourceSettings
 from live_digits.link import State

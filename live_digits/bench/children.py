@@ -1,0 +1,92 @@
+"""Parts of the benchmark that run in a process of their own, so that none disturbs another.
+
+`ask` starts `python -m live_digits.bench.children PART JOB`; the part's answer is the last line of
+its standard output.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from live_digits.bench.display import Place
+from live_digits.errors import LiveDigitsError
+
+_ROOT = Path(__file__).resolve().parents[2]
+_LONGEST = 300
+"""Characters of a failure's last line that are told."""
+
+
+class PartError(LiveDigitsError):
+    """A part of the benchmark failed in its process."""
+
+
+def environment(place: Place | None) -> dict[str, str]:
+    """The environment of a child: this very program, and the display of `place`."""
+    env = dict(os.environ)
+    env["PYTHONPATH"] = os.pathsep.join(p for p in (str(_ROOT), env.get("PYTHONPATH", "")) if p)
+    if place is not None and place.display:
+        env["DISPLAY"] = place.display
+    return env
+
+
+def call(
+    arguments: list[str], place: Place | None, folder: Path, seconds: float
+) -> subprocess.CompletedProcess[str]:
+    """Runs this Python with `arguments` in `folder`. Raises PartError where it fails or does not
+    end within `seconds`."""
+    what = " ".join(arguments[:3])
+    try:
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=folder, env=environment(place), text=True,
+            capture_output=True, timeout=seconds, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as e:
+        raise PartError(f"{what}: no end within {seconds:g} s") from e
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        raise PartError(f"{what}: {last[:_LONGEST]}")
+    return done
+
+
+def ask(
+    part: str, job: Mapping[str, Any], place: Place | None, folder: Path, seconds: float
+) -> dict[str, Any]:
+    """A part's answer to a job. Raises PartError."""
+    arguments = ["-m", "live_digits.bench.children", part, json.dumps(job)]
+    lines = call(arguments, place, folder, seconds).stdout.strip().splitlines()
+    try:
+        answer = json.loads(lines[-1])
+    except (IndexError, ValueError) as e:
+        raise PartError(f"{part}: no answer") from e
+    if not isinstance(answer, dict):
+        raise PartError(f"{part}: {answer!r} is no answer")
+    return answer
+
+
+def _parts() -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
+    from live_digits.bench import networks, paced
+
+    return {
+        "networks": networks.measured,
+        "app": paced.run_app,
+        "empty": paced.run_empty,
+        "window": paced.run_window,
+    }
+
+
+def main(arguments: list[str]) -> int:
+    """The child's side."""
+    part, job = arguments
+    answer = _parts()[part](json.loads(job))
+    print(json.dumps(answer), flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
