@@ -33,9 +33,11 @@ from live_digits.config import (
     write_back,
 )
 from live_digits.errors import HandsError, LiveDigitsError, RecordingError, WorkerError
-from live_digits.hands import HandsWorker, covered, hidden
+from live_digits.hands import HandsWorker
+from live_digits.handwork import CLEAR, UNDO, Handwork
 from live_digits.inference import InferenceWorker
 from live_digits.looker import Looker
+from live_digits.occlusion import Cover
 from live_digits.overlay import contact_sheet, decorate, draw, stage_view
 from live_digits.pipeline import Vision, crops
 from live_digits.reader import Follower, Seen
@@ -96,7 +98,8 @@ class Options:
     `config`: the file that w writes to. `each` is called with every frame's reading. `live`: the
     source keeps its own time, so a frame that vision has no time for is shown with the boxes of the
     one before; else every frame waits for its own. `lockstep`: each frame waits for what the
-    network says of it as well, so that the same frames read the same."""
+    network says of it as well, so that the same frames read the same. `air`: a finger may write in
+    the air from the start."""
 
     record: bool = False
     duration: float | None = None
@@ -105,6 +108,7 @@ class Options:
     each: Callable[[Reading], None] | None = None
     live: bool = False
     lockstep: bool = False
+    air: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,8 @@ class App:
         self._worker = InferenceWorker(load)
         self._looker = Looker(reuse=self._options.live)
         self._hands = hands
+        self._handwork = Handwork(settings, hands)
+        self._handwork.write(self._options.air)
         self._workers: list[InferenceWorker | Looker | HandsWorker] = [self._worker, self._looker]
         self._workers += [hands] if hands else []
         self._troubles: Counter[str] = Counter()
@@ -149,7 +155,7 @@ class App:
         self._stop = threading.Event()
         self._seen: Seen | None = None
         self._frame: Frame | None = None
-        self._covered: Callable[[Box], bool] | None = None
+        self._cover: Cover | None = None
         self._reading: Reading | None = None
         self._picture: Image | None = None
         self._waited = 0.0
@@ -183,7 +189,8 @@ class App:
         try:
             self._source.start()
             for worker in self._workers:
-                worker.start()
+                if worker is not self._hands:  # begins after the first picture
+                    worker.start()
             while not self._stop.is_set() and self._step():
                 pass
         finally:
@@ -203,6 +210,7 @@ class App:
         self._take_ended()
         self._silent = None if frame is not None else self._source.signal.silent
         if frame is not None:
+            self._heed(frame)
             if not self._frozen or self._seen is None:
                 self._look(frame)
                 if self._record_due:
@@ -237,7 +245,7 @@ class App:
         """A new frame: what vision has found, in it or in one before; tracks, and what is known;
         asks for what is not."""
         self._frame, self._forgotten = frame, False
-        self._covered = self._hidden(frame)
+        self._cover = self._handwork.cover(frame)
         self._looker.submit(frame, self._pipeline)
         self._see(frame)
         if self._options.lockstep:
@@ -264,8 +272,8 @@ class App:
                     continue
                 return
             self._figures.looked(look.seconds, look.reused)
-            self._seen = self._follower.follow(look.frame, look.vision, self._covered)
-            self._follower.learn(self._worker.results())
+            self._seen = self._follower.follow(look.frame, look.vision, *self._hiding())
+            self._learn()
             self._ask()
             if look.frame is frame:
                 return
@@ -276,14 +284,28 @@ class App:
         fps = info.measured.fps or info.reported.fps or info.requested.fps
         return max(0.0, _SPARE / fps - _CAREFUL * self._figures.showing()) if fps else _UNHURRIED
 
-    def _hidden(self, frame: Frame) -> Callable[[Box], bool] | None:
-        """Tells which boxes lie under a hand, by the newest look at the hands; offers the next."""
-        if self._hands is None:
-            return None
-        self._hands.offer(frame.image, frame.time)
-        height, width = frame.image.shape[:2]
-        polygons = covered(self._hands.current(frame.time), width, height)
-        return partial(hidden, polygons=polygons) if polygons else None
+    def _hiding(self) -> tuple[Callable[[Box], bool] | None, Callable[[Box], bool] | None]:
+        """Which boxes lie under a hand, and where a digit may do so."""
+        return (self._cover.hides, self._cover.touches) if self._cover else (None, None)
+
+    def _learn(self) -> None:
+        """Takes the network's answers, of the page and of what was written in the air."""
+        self._follower.learn(self._handwork.learn(self._worker.results()))
+
+    def _heed(self, frame: Frame) -> None:
+        """Does what hands ask for by gestures."""
+        lockstep = self._options.lockstep
+        if lockstep or self._figures.begun is not None:
+            self._handwork.start()
+        asked = self._handwork.look(frame, self._stop if lockstep else None)
+        if asked:
+            self._say(_GESTURES[asked])
+        if asked == "thumb_up":
+            self._do_record()
+        elif asked == "two_fingers":
+            self._do_extract()
+        elif asked in ("open_palm", "fist"):
+            self._frozen = asked == "open_palm"
 
     def _relook(self) -> None:
         """The frame at hand once more: under new sliders, or with answers that have come since."""
@@ -291,8 +313,8 @@ class App:
             return
         if self._stale or self._seen.frame is not self._frame:
             frame = self._frame or self._seen.frame
-            self._seen = self._follower.see(frame, self._pipeline, self._covered)
-        self._follower.learn(self._worker.results())
+            self._seen = self._follower.see(frame, self._pipeline, *self._hiding())
+        self._learn()
         self._ask()
         self._understand(self._seen.frame)
 
@@ -316,14 +338,15 @@ class App:
         if self._seen is None or self._worker.failed or (self._worker.busy and not every):
             return
         tracks, images = self._follower.wanted(self._seen, every)
-        if tracks:
-            self._worker.submit(tracks, images)
+        written, drawn = self._handwork.wanted()
+        if tracks or written:
+            self._worker.submit((*tracks, *written), np.concatenate([images, drawn]))
 
     def _await_answers(self) -> None:
         end = time.monotonic() + _LOCKSTEP
         while self._worker.busy and not self._stop.wait(0.001) and time.monotonic() < end:
             pass
-        self._follower.learn(self._worker.results())
+        self._learn()
 
     def _await_room(self, recorder: Recorder, size: int) -> None:
         """Lets the recorder catch up: where every frame counts, it is recorded as well."""
@@ -336,14 +359,15 @@ class App:
         """The frame's reading: its own, or that of the frame seen last, moved along."""
         if self._seen is None:
             height, width = frame.image.shape[:2]
-            self._reading = Reading(frame.source, frame.seq, frame.time, width, height)
+            blank = Reading(frame.source, frame.seq, frame.time, width, height)
+            self._reading = self._handwork.added(blank)
             return
         reading = self._follower.reading(self._seen)
-        self._figures.read(reading)
-        self._lines = reading.lines or self._lines
-        self._reading = (
-            reading if self._seen.frame is frame else self._follower.ahead(reading, frame)
-        )
+        if self._seen.frame is not frame:
+            reading = self._follower.ahead(reading, frame)
+        self._reading = self._handwork.added(reading)
+        self._figures.read(self._reading)
+        self._lines = self._reading.lines or self._lines
         self._stale = False
 
     # --- showing ---
@@ -408,7 +432,8 @@ class App:
         recorder, now = self._recorder, time.monotonic()
         recorded = recorder.summary() if recorder else None
         figures = self._figures.current(now, self._worker.stats)
-        message = self._message if now < self._message_until else self._source.note
+        message = self._message if now < self._message_until else self._handwork.note
+        message = message or self._source.note
         if self._silent is not None:
             figures = replace(figures, fps=0.0)
             if self._frozen and not message:
@@ -429,6 +454,8 @@ class App:
             silent_s=None if self._frozen else self._silent,
             message=message,
             error=self._alarm(),
+            ring=self._handwork.ring,
+            air=self._handwork.air,
         )
 
     def _alarm(self) -> str:
@@ -624,6 +651,17 @@ class App:
         self._set(profile_defaults(self._pipeline.profile))
         self._say("sliders at their defaults")
 
+    def _do_air(self) -> None:
+        if self._hands is None:
+            self._say(
+                "air writing needs hands: install the extra 'hands' and start with "
+                "--set hands.mode=on"
+            )
+            return
+        on = not self._handwork.writes
+        self._handwork.write(on)
+        self._say(_AIR_ON if on else "air writing ends")
+
     def _do_help(self) -> None:
         self._help = not self._help
 
@@ -742,7 +780,7 @@ class App:
             "worker_errors": self._worker_errors(),
             "worker_hangs": {w.name: w.hangs for w in self._workers}
             | {"search": self._search_hangs},
-            "hands": self._hands.stats().as_json() if self._hands else None,
+            "hands": self._handwork.as_json(self._follower.masked),
         }
         stats["recording"] = dict(self._recordings[-1].as_json()) if self._recordings else None
         return Outcome(self._lines, stats, tuple(self._recordings), tuple(errors))
@@ -759,3 +797,13 @@ def _short(name: str) -> str:
 
 
 _LONG_NAME = 24
+_AIR_ON = "write in the air: index finger up, or pinch; open palm takes back"
+_GESTURES = {
+    "open_palm": "open palm: frozen",
+    "fist": "fist: going on",
+    "thumb_up": "thumb up: recording on, off",
+    "two_fingers": "two fingers: extracting",
+    UNDO: "taken back; hold the palm to clear",
+    CLEAR: "cleared",
+}
+"""What the picture says of a gesture."""

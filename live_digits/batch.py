@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,8 @@ import numpy as np
 from live_digits.auto import search
 from live_digits.config import Settings
 from live_digits.errors import RecordingError, SourceError
+from live_digits.hands import HandsWorker
+from live_digits.handwork import Handwork
 from live_digits.media import is_video, load_picture, to_stored, video_frames
 from live_digits.overlay import annotate
 from live_digits.reader import Follower, read_moving, read_picture
@@ -44,13 +47,21 @@ class Batch:
     classifier: Classifier
     auto: bool = False
     skipped: list[str] = field(default_factory=list)
+    hands: HandsWorker | None = None
+    """What looks for hands in videos; started and closed here."""
 
     def __iter__(self) -> Iterator[Read]:
-        for path in self.paths:
-            try:
-                yield from self._video(path) if is_video(path) else self._picture(path)
-            except SourceError as e:
-                self.skipped.append(str(e))
+        if self.hands:
+            self.hands.start()
+        try:
+            for path in self.paths:
+                try:
+                    yield from self._video(path) if is_video(path) else self._picture(path)
+                except SourceError as e:
+                    self.skipped.append(str(e))
+        finally:
+            if self.hands:
+                self.hands.close()
 
     def _picture(self, path: Path) -> Iterator[Read]:
         image, orientation = load_picture(path)
@@ -60,10 +71,14 @@ class Batch:
 
     def _video(self, path: Path) -> Iterator[Read]:
         follower = Follower(self.settings)
+        handwork, never = Handwork(self.settings, self.hands, begun=True), threading.Event()
         settings: Settings | None = None
         for frame in video_frames(path):
             settings = settings or self._chosen(frame)
-            reading = read_moving(frame, follower, settings, self.classifier)
+            handwork.look(frame, never)
+            cover = handwork.cover(frame)
+            rules = (cover.hides, cover.touches) if cover else (None, None)
+            reading = read_moving(frame, follower, settings, self.classifier, *rules)
             yield Read(reading, frame.image, reading)
 
     def _chosen(self, frame: Frame) -> Settings:

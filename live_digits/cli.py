@@ -23,7 +23,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from live_digits import __version__
-from live_digits.config import PROFILES, Settings, SourceSettings, load, option_of
+from live_digits.config import (
+    PROFILES,
+    HandsSettings,
+    Settings,
+    SourceSettings,
+    load,
+    option_of,
+)
 from live_digits.errors import ConfigError, LiveDigitsError
 
 if TYPE_CHECKING:
@@ -179,6 +186,12 @@ def run(
         typer.Option("--every-frame", help="a file's every frame, as fast as it goes; none late"),
     ] = False,
     auto: AutoOption = False,
+    air: Annotated[
+        bool, typer.Option("--air", help="a finger writes in the air (key f); needs hands")
+    ] = False,
+    gestures: Annotated[
+        bool, typer.Option("--gestures", help="all hand gestures on; needs hands")
+    ] = False,
     stats: Annotated[
         Path | None,
         typer.Option("--stats", metavar="FILE", help="write the run's figures as JSON at its end"),
@@ -197,6 +210,8 @@ def run(
         record = True
         if settings.recording.raw == "off":
             settings = replace(settings, recording=replace(settings.recording, raw="lossless"))
+    if air or gestures:
+        settings = replace(settings, hands=_asked_hands(settings.hands, gestures))
     _writable(stats)
     load_model = _loader(settings)
     display = None if no_window else _window(settings)
@@ -209,7 +224,9 @@ def run(
     each = _print_json if json_ else None
     kind = opened.info.kind
     paced = kind in ("camera", "stream") or (kind in ("video", "demo") and not every_frame)
-    options = Options(record, duration, auto, config, each, live=paced, lockstep=every_frame)
+    options = Options(
+        record, duration, auto, config, each, live=paced, lockstep=every_frame, air=air
+    )
     live = App(settings, opened, load_model, display, options, _hands(settings))
     with _signals(live.stop):
         outcome = live.run()
@@ -228,6 +245,14 @@ def _window(settings: Settings) -> Any:
     except DisplayError as e:
         say(str(e))
         return None
+
+
+def _asked_hands(hands: HandsSettings, gestures: bool) -> HandsSettings:
+    """The settings where the command line asks for what hands do."""
+    hands = replace(hands, mode="on")
+    if not gestures:
+        return hands
+    return replace(hands, open_palm=True, fist=True, thumb_up=True, two_fingers=True)
 
 
 def _hands(settings: Settings) -> Any:
@@ -328,6 +353,8 @@ def read(
     settings = _settings(config, set_, profile, model)
     files = expand_inputs(paths)
     batch = Batch(files, settings, _loader(settings)(), auto)
+    if any(map(_is_video, files)):
+        batch.hands = _hands(settings)
     saver = Saver(save, settings) if save else None
     if csv:
         print(",".join(CSV_HEADER))

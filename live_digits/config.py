@@ -203,6 +203,17 @@ class HandsSettings:
         choices=("auto", "on", "off"),
     )
     model: str = _option("", "a hand_landmarker.task file; empty uses the one fetched before")
+    open_palm: bool = _option(False, "an open palm, held for half a second, freezes the picture")
+    fist: bool = _option(False, "a fist, held for half a second, lets the picture go on")
+    thumb_up: bool = _option(
+        False, "a thumb up, held for half a second, begins a recording or ends it"
+    )
+    two_fingers: bool = _option(
+        False, "two fingers, held for half a second, extract the sheet of crops"
+    )
+    mirror: bool = _option(
+        False, "air writing: the camera faces the writer, so strokes are read mirrored"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -80,6 +81,8 @@ NUM_HANDS = 2
 """Most hands that are looked for."""
 LOOK_SIZE = 480
 """Longest side of the picture that the landmarker sees, pixels."""
+RELOOK = 0.25
+"""Seconds after which hands that rest are looked at again all the same."""
 STALE = 0.5
 """Seconds after which a sighting says nothing any more."""
 _MOTION_SIZE = 48
@@ -283,8 +286,13 @@ def _clipped(polygon: _Points, width: int, height: int) -> _Points:
 
 def hidden(box: Box, polygons: Sequence[Floats]) -> bool:
     """True when at least half of `box` lies under `polygons`, those of `covered`."""
+    return hidden_share(box, polygons) >= HIDDEN_SHARE
+
+
+def hidden_share(box: Box, polygons: Sequence[Floats]) -> float:
+    """The share of `box` (0…1) that lies under `polygons`, those of `covered`."""
     if box.area <= 0:
-        return False
+        return 0.0
     mask: Image | None = None
     for polygon in polygons:
         low, high = polygon.min(0), polygon.max(0)
@@ -295,7 +303,7 @@ def hidden(box: Box, polygons: Sequence[Floats]) -> bool:
         cells = (polygon - (box.x, box.y)) * (_CELLS / box.w, _CELLS / box.h) - 0.5
         corners = np.round(cells * (1 << _SUBPIXEL)).astype(np.int32)
         cv2.fillConvexPoly(mask, corners, 1, cv2.LINE_8, _SUBPIXEL)
-    return mask is not None and cv2.countNonZero(mask) >= HIDDEN_SHARE * mask.size
+    return 0.0 if mask is None else cv2.countNonZero(mask) / mask.size
 
 
 # Looking ------------------------------------------------------------------------------------------
@@ -325,6 +333,7 @@ class MediaPipeLandmarker:
             raise HandsError(f"MediaPipe cannot be loaded: {_first_line(e)}") from e
         self._mediapipe: Any = mediapipe
         self._time_ms = -1
+        self._met = False
         vision = mediapipe.tasks.vision
         try:
             # Not by its path: that fails on Windows beyond ASCII.
@@ -350,7 +359,10 @@ class MediaPipeLandmarker:
         picture = mediapipe.Image(
             image_format=mediapipe.ImageFormat.SRGB, data=cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         )
-        found = self._task.detect_for_video(picture, self._time_ms)
+        # The library logs once more when it meets its first hand.
+        with contextlib.nullcontext() if self._met else _quiet():
+            found = self._task.detect_for_video(picture, self._time_ms)
+        self._met = self._met or bool(found.hand_landmarks)
         height, width = image.shape[:2]
         size = np.array([width, height], np.float32)
         return tuple(
@@ -401,8 +413,20 @@ def open_landmarker(model: Path) -> Landmarker:
         content = read_bytes(model, _LARGEST)
     except OSError as e:
         raise HandsError(f"the hand model {model} cannot be read: {e.strerror or e}") from e
-    published = hashlib.sha256(content).hexdigest() == MODEL_SHA256
-    return MediaPipeLandmarker(model) if published else ApartLandmarker(model)
+    return MediaPipeLandmarker(model) if _is_published(content) else ApartLandmarker(model)
+
+
+def _is_published(content: bytes) -> bool:
+    return hashlib.sha256(content).hexdigest() == MODEL_SHA256
+
+
+def _import_for(model: Path) -> None:
+    """Imports MediaPipe where the model will run in this process. What fails is told by
+    `open_landmarker`, which does it again."""
+    with contextlib.suppress(ImportError, OSError):
+        if _is_published(read_bytes(model, _LARGEST)):
+            with _without_needless():
+                importlib.import_module("mediapipe")
 
 
 def _first_line(error: Exception) -> str:
@@ -522,9 +546,19 @@ _Look = tuple[Sighting, "Floats | None", bool]
 class HandsWorker(Worker[_Offer, Landmarker, _Look]):
     """Owns a landmarker on its own thread."""
 
-    def __init__(self, load: Callable[[], Landmarker], patience: float = _PATIENCE) -> None:
-        """`load` makes the landmarker; it runs on the worker's thread."""
+    def __init__(
+        self,
+        load: Callable[[], Landmarker],
+        patience: float = _PATIENCE,
+        prepare: Callable[[], None] | None = None,
+    ) -> None:
+        """`load` makes the landmarker; it runs on the worker's thread. `prepare` runs there before,
+        at full priority."""
         super().__init__("hands", load, patience)
+        self._prepare = prepare
+        self._looked_at = 0.0
+        self.eager = False
+        """Hands that rest are looked at in every frame: a finger may be writing."""
         self._latest = Sighting()
         self._before: Floats | None = None
         """The thumbnail of the last look."""
@@ -553,16 +587,26 @@ class HandsWorker(Worker[_Offer, Landmarker, _Look]):
             return HandsStats(self._frames, self._seen, tuple(self._times))
 
     def _settle(self) -> None:
+        """Prepares at full priority, then stands back: an import holds Python's lock, and whoever
+        holds it must not wait for a core."""
+        if self._prepare:
+            self._prepare()
         _stand_back()
 
+    def _rests(self, when: float) -> bool:
+        """Whether a frame in which nothing has moved may go without a look."""
+        if not self._latest.hands:
+            return True
+        return not self.eager and 0 <= when - self._looked_at < RELOOK
+
     def _work(self, tool: Landmarker, request: _Offer) -> _Look:
-        """Looks at a frame, or takes it as empty where nothing moved since an empty one."""
+        """Looks at a frame, or takes it as the one before where nothing has moved since."""
         image, when = request
         small = reduced(image)
         now = thumbnail(small)
         before = self._before
-        if before is not None and not self._latest.hands and not moved(before, now):
-            return Sighting((), when), before, False
+        if before is not None and self._rests(when) and not moved(before, now):
+            return Sighting(self._latest.hands, when), before, False
         found = tool(small, round(1000 * when))
         x, y = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
         return Sighting(tuple(h.scaled(x, y) for h in found), when), now, True
@@ -570,6 +614,7 @@ class HandsWorker(Worker[_Offer, Landmarker, _Look]):
     def _keep(self, request: _Offer, answer: _Look, seconds: float) -> None:
         self._latest, self._before, looked = answer
         if looked:
+            self._looked_at = request[1]
             self._frames += 1
             self._seen += bool(self._latest.hands)
             self._times.append(seconds)
@@ -614,4 +659,4 @@ def open_hands(settings: HandsSettings) -> tuple[HandsWorker | None, str]:
         if asked:
             raise
         return None, f"hands are off: {e}"
-    return HandsWorker(lambda: open_landmarker(model)), ""
+    return HandsWorker(lambda: open_landmarker(model), prepare=lambda: _import_for(model)), ""

@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits.types import VIEWS, Box, Digit, Image, Reading, Stages, Status
+from live_digits.types import VIEWS, Air, Box, Digit, Image, Reading, Ring, Stages, Status
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _REFERENCE = 720
@@ -45,6 +45,9 @@ _SMALLEST_BELOW = 0.4
 _BELOW = (0, 0, 0)
 _EVERY_FRAME = 0.8
 """Vision looks at every frame if it does at this share of them."""
+_INK = (90, 214, 250)
+"""BGR: yellow, for what a finger writes."""
+_AIR_NAME = "written in the air"
 _MOST_LINES = 14
 """Text lines listed at most; a page of more ends with an ellipsis."""
 
@@ -58,6 +61,7 @@ HELP = (
     ("a", "find good parameters by itself"),
     ("w", "write the sliders to the config file"),
     ("d", "sliders back to their defaults"),
+    ("f", "write in the air with a finger, on, off"),
     ("h, F1", "this help"),
     ("q, Esc", "quit; so does the window's close button"),
 )
@@ -110,7 +114,8 @@ def annotate(image: Image, reading: Reading, confidence: bool = True) -> Image:
         _frame(out, box, _QUIET, max(1, round(unit)))
         _dots(out, box, unit)
     for digit in reading.digits:
-        _digit(out, digit, unit, confidence)
+        if not digit.origin:
+            _digit(out, digit, unit, confidence)
     _lines(out, reading.lines, unit)
     return out
 
@@ -122,6 +127,11 @@ def decorate(out: Image, status: Status) -> None:
     silent = status.silent_s is not None
     if status.silent_s is not None:
         _no_signal(out, status.silent_s)
+    else:
+        if status.air:
+            _air(out, status.air, unit)
+        if status.ring:
+            _ring(out, status.ring, unit)
     if not silent or out.shape[0] >= _ROOM_FOR_BAR:
         _bar(out, status, unit)
     if silent and out.shape[0] < _ROOM_FOR_NOTE:
@@ -273,6 +283,56 @@ def _sparse(status: Status) -> str:
     """How often vision looks, where that is not at every frame: the machine cannot do more."""
     sparse = 0 < status.vision_fps < _EVERY_FRAME * status.fps
     return f", {status.vision_fps:.0f} times a second" if sparse else ""
+
+
+def _air(image: Image, air: Air, unit: float) -> None:
+    """Strokes where the finger drew them, its tip, and the number so far in the corner."""
+    height, width = image.shape[:2]
+    size = np.array([width, height], np.float32)
+    thick = max(3, round(7 * unit))
+    paths = [np.rint(s * size).astype(np.int32)[:, None] for s in air.strokes]
+    for colour, more in ((_PLATE, 2), (_INK, 0)):
+        cv2.polylines(image, paths, False, colour, thick + 2 * more, cv2.LINE_AA)
+    if air.tip:
+        at = round(air.tip[0] * width), round(air.tip[1] * height)
+        radius = max(4, round(9 * unit))
+        cv2.circle(image, at, radius + 1, _PLATE, 2, cv2.LINE_AA)
+        cv2.circle(image, at, radius, _INK, cv2.FILLED if air.down else 2, cv2.LINE_AA)
+    digits, caption = 2.2 * unit, _TEXT * unit
+    pad = round(_PAD * unit)
+    number = air.number or " "
+    while len(number) > 1 and _measure(number, digits)[0] > width // 2:
+        number = number[1:]
+    (w, h), (name_w, name_h) = _measure(number, digits), _measure(_AIR_NAME, caption)
+    _, digit_h = _measure("0", digits)
+    plate_w, plate_h = max(w, name_w) + 4 * pad, max(h, digit_h) + name_h + 4 * pad
+    x, y = width - pad - plate_w, height - pad - plate_h
+    _plate(image, x, y, plate_w, plate_h)
+    _plate(image, x, y, plate_w, plate_h)
+    name_x = x + (plate_w - name_w) // 2
+    _write(image, _AIR_NAME, name_x, y + pad + name_h, caption, _SOFT)
+    _write(image, number, x + (plate_w - w) // 2, y + plate_h - pad, digits, _INK)
+
+
+def _ring(image: Image, ring: Ring, unit: float) -> None:
+    """A ring around the wrist that fills while a gesture is held, and the gesture's name."""
+    height, width = image.shape[:2]
+    radius, thick = round(34 * unit), max(3, round(7 * unit))
+    x = int(np.clip(ring.x * width, radius + thick, width - radius - thick))
+    y = int(np.clip(ring.y * height, radius + thick, height - radius - thick))
+    size = (radius, radius)
+    cv2.ellipse(image, (x, y), size, 0, 0, 360, _PLATE, thick + 4, cv2.LINE_AA)
+    cv2.ellipse(image, (x, y), size, 0, 0, 360, _QUIET, thick, cv2.LINE_AA)
+    cv2.ellipse(image, (x, y), size, -90, 0, 360 * ring.share, _SURE, thick, cv2.LINE_AA)
+    name = ring.name.replace("_", " ")
+    w, h = _measure(name, _TEXT * unit)
+    pad = round(_PAD * unit)
+    left = int(np.clip(x - w // 2 - pad, 0, max(0, width - w - 2 * pad)))
+    top = y - radius - thick - h - 3 * pad
+    if top < 0:
+        top = y + radius + thick + pad
+    _plate(image, left, top, w + 2 * pad, h + 2 * pad)
+    _write(image, name, left + pad, top + pad + h, _TEXT * unit)
 
 
 def _lines(image: Image, lines: Sequence[str], unit: float) -> None:

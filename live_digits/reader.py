@@ -23,6 +23,9 @@ RECHECK = 0.5
 """Seconds after which the crop of a track that is settled is looked at again."""
 _CHANGED = 22.0
 """Mean absolute difference of two crops (0…255) from which the ink is not the same."""
+_CONFIRMED = 3
+"""Frames in a row that a new digit is read in before it is shown, while a hand is in the picture:
+what moves by makes single ones."""
 _EMPTY = np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8)
 
 
@@ -66,24 +69,40 @@ class Follower:
         self._read: dict[int, _Read] = {}
         self._held: dict[int, Digit] = {}
         self._known: tuple[tuple[object, ...], Vision, Reading] | None = None
+        self._guarded = False
+        """Whether a hand is in the picture."""
+        self._streak: dict[int, int] = {}
+        """Frames in a row in which a track was read as a digit."""
+        self.masked = 0
+        """Boxes that were not read because a hand lay on them, summed over frames."""
 
     def see(
         self,
         frame: Frame,
         pipeline: PipelineSettings,
         hidden: Callable[[Box], bool] | None = None,
+        touched: Callable[[Box], bool] | None = None,
     ) -> Seen:
         """Vision and tracking of a new frame; times grow from call to call. `hidden` tells which
-        boxes lie under a hand: they are not read."""
-        return self.follow(frame, find(frame.image, pipeline), hidden)
+        boxes lie under a hand: they are not read. `touched` (by default the same) tells where a
+        digit may be hidden: it is kept until the hand is gone; while it is given, a new digit is
+        shown once three frames in a row have it."""
+        return self.follow(frame, find(frame.image, pipeline), hidden, touched)
 
     def follow(
-        self, frame: Frame, vision: Vision, hidden: Callable[[Box], bool] | None = None
+        self,
+        frame: Frame,
+        vision: Vision,
+        hidden: Callable[[Box], bool] | None = None,
+        touched: Callable[[Box], bool] | None = None,
     ) -> Seen:
         """The tracking of a new frame whose vision is at hand."""
+        self._guarded = touched is not None
         if hidden is not None:
-            vision = _without(vision, hidden)
-        tracks = self._tracker.update(vision.candidates, frame.time)
+            shown = _without(vision, hidden)
+            self.masked += _primary(vision) - _primary(shown)
+            vision = shown
+        tracks = self._tracker.update(vision.candidates, frame.time, touched or hidden)
         alive = self._tracker.alive()
         self._labels.keep(alive)
         self._read = {i: r for i, r in self._read.items() if i in alive}
@@ -142,7 +161,8 @@ class Follower:
             frame = seen.frame
             return replace(known[2], source=frame.source, frame=frame.seq, time=frame.time)
         resolution = self._labels.resolve(seen.vision.candidates, seen.tracks)
-        digits = list(resolution.digits)
+        self._streak = {d.track: self._streak.get(d.track, 0) + 1 for d in resolution.digits}
+        digits = [d for d in resolution.digits if self._believed(d, seen.frame.image.shape)]
         here = {t.id for t in seen.tracks}
         height, width = seen.frame.image.shape[:2]
         for track in missing:
@@ -161,6 +181,15 @@ class Follower:
         )  # fmt: skip
         self._known = None if missing else (state, seen.vision, reading)
         return reading
+
+    def _believed(self, digit: Digit, shape: tuple[int, ...]) -> bool:
+        """Whether what is read as a digit is shown as one yet. While a hand is in the picture, what
+        the frame's edge cuts off may be its arm."""
+        if not self._guarded or digit.track in self._held:
+            return True
+        box = digit.box
+        cut = box.x <= 0 or box.y <= 0 or box.right >= shape[1] or box.bottom >= shape[0]
+        return not cut and self._streak.get(digit.track, 0) >= _CONFIRMED
 
     def ahead(self, reading: Reading, frame: Frame) -> Reading:
         """An earlier frame's reading for `frame`: the boxes where the page should have taken them
@@ -193,12 +222,23 @@ class Follower:
         self._labels.reset()
         self._read.clear()
         self._held.clear()
+        self._streak.clear()
         self._known = None
 
 
 def _without(vision: Vision, hidden: Callable[[Box], bool]) -> Vision:
-    """Only the candidates that can be seen."""
-    rows = [i for i, c in enumerate(vision.candidates) if not hidden(c.box)]
+    """Only the candidates that can be seen; neither are halves of a blob that is hidden, nor its
+    unions with others."""
+    seen = [not hidden(c.box) for c in vision.candidates]
+    under: set[int] = set()
+    for c, visible in zip(vision.candidates, seen, strict=True):
+        if c.primary and not visible:
+            under |= c.pieces
+    rows = [
+        i
+        for i, c in enumerate(vision.candidates)
+        if seen[i] and (c.primary or not c.pieces & under)
+    ]
     return replace(
         vision,
         candidates=tuple(vision.candidates[i] for i in rows),
@@ -206,9 +246,21 @@ def _without(vision: Vision, hidden: Callable[[Box], bool]) -> Vision:
     )
 
 
-def read_moving(frame: Frame, follower: Follower, settings: Settings, net: Classifier) -> Reading:
-    """A video's next frame, read at once on the caller's thread."""
-    seen = follower.see(frame, settings.pipeline)
+def _primary(vision: Vision) -> int:
+    return sum(c.primary for c in vision.candidates)
+
+
+def read_moving(
+    frame: Frame,
+    follower: Follower,
+    settings: Settings,
+    net: Classifier,
+    hidden: Callable[[Box], bool] | None = None,
+    touched: Callable[[Box], bool] | None = None,
+) -> Reading:
+    """A video's next frame, read at once on the caller's thread; `hidden` and `touched` as in
+    `Follower.see`."""
+    seen = follower.see(frame, settings.pipeline, hidden, touched)
     tracks, images = follower.wanted(seen)
     if tracks:
         answers = net.classify(images)

@@ -8,7 +8,8 @@ tracking", 2016), with greedy pairs, since boxes on paper do not cross.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +27,10 @@ _SMOOTH = 0.5
 """Weight of the newest shift in a track's velocity."""
 _MOVING = 0.5
 """Faster than this, in box heights a second, a track is moving."""
+_AHEAD = 0.2
+"""Seconds for which a track that was missed is expected to go on as it did."""
+_STEADY = 0.25
+"""Seconds that a track was seen before it is kept under a hand: a knuckle is soon hidden itself."""
 _PRIMARY_COST = 0.25
 """A whole blob and a half or union are not easily taken for one another."""
 
@@ -34,7 +39,8 @@ _Array = npt.NDArray[np.float64]
 
 @dataclass(slots=True)
 class _Known:
-    """A track's memory. `shift` is its velocity, pixels a second."""
+    """A track's memory. `shift` is its velocity, pixels a second. Under a hand it is `held` (when
+    last, seconds) and lies where the page has `carried` it since it was seen, pixels."""
 
     id: int
     box: Box
@@ -43,6 +49,23 @@ class _Known:
     seen: float
     age: int
     shift: _Array
+    born: float
+    held: float
+    carried: _Array
+
+    @property
+    def hidden(self) -> bool:
+        """Whether a hand came over it after it was seen last."""
+        return self.held > self.seen
+
+    def ahead(self, time: float, longest: float = math.inf) -> _Array:
+        """How far the track should have come from its box; for `longest` seconds at most by its own
+        velocity."""
+        return self.carried if self.hidden else self.shift * min(time - self.seen, longest)
+
+    def box_at(self, time: float) -> Box:
+        """Where the track should be."""
+        return self.box.moved(*_whole(self.ahead(time)))
 
 
 class Tracker:
@@ -53,22 +76,35 @@ class Tracker:
         self._known: list[_Known] = []
         self._next = 1
         self._drift = np.zeros(2)
+        self._time = 0.0
 
-    def update(self, candidates: Sequence[Candidate], time: float) -> tuple[Track, ...]:
+    def update(
+        self,
+        candidates: Sequence[Candidate],
+        time: float,
+        covered: Callable[[Box], bool] | None = None,
+    ) -> tuple[Track, ...]:
         """This frame's tracks, one a candidate and in their order. `time`: seconds, growing.
+        `covered` tells which boxes may lie under a hand.
 
-        Tracks that were not seen for `settings.expiry` seconds are forgotten; their ids never
-        return.
+        Tracks that were neither seen nor covered for `settings.expiry` seconds are forgotten; their
+        ids never return.
         """
-        alive = [k for k in self._known if time - k.seen <= self.settings.expiry]
+        if covered is not None:
+            self._hold(covered, time)
+        alive = [k for k in self._known if time - max(k.seen, k.held) <= self.settings.expiry]
         pairs = self._pair(alive, candidates, time)
-        self._learn_drift(alive, candidates, pairs, time)
+        self._learn_drift(candidates, pairs, time)
+        self._carry(alive, pairs, time)
         tracks: list[Track] = []
         fresh: list[_Known] = []
         for i, c in enumerate(candidates):
             k = pairs.get(i)
             if k is None:
-                k = _Known(self._next, c.box, c.primary, len(c.pieces), time, 0, self._drift.copy())
+                k = _Known(
+                    self._next, c.box, c.primary, len(c.pieces), time, 0, self._drift.copy(),
+                    born=time, held=-math.inf, carried=np.zeros(2),
+                )  # fmt: skip
                 self._next += 1
                 fresh.append(k)
             else:
@@ -81,11 +117,7 @@ class Tracker:
     def missing(self, time: float) -> tuple[Track, ...]:
         """Tracks that the latest frame did not show but that may return, where they should be by
         now. Their `candidate` is −1."""
-        return tuple(
-            Track(k.id, k.box.moved(*_whole(k.shift * (time - k.seen))), -1, k.age)
-            for k in self._known
-            if k.seen < time
-        )
+        return tuple(Track(k.id, k.box_at(time), -1, k.age) for k in self._known if k.seen < time)
 
     @property
     def drift(self) -> _Array:
@@ -109,7 +141,7 @@ class Tracker:
             return {}
         x, y, w, h = np.array([c.box.as_list() for c in candidates], np.float64).T[..., None]
         x0, y0, w0, h0 = np.array([k.box.as_list() for k in known], np.float64).T[:, None]
-        dx, dy = np.array([k.shift * min(time - k.seen, 0.2) for k in known]).T[:, None]
+        dx, dy = np.array([k.ahead(time, _AHEAD) for k in known]).T[:, None]
         # Whole matrices a side, candidates × tracks: a reduction over pairs of numbers is slow.
         wide, high = np.maximum(w, w0), np.maximum(h, h0)
         slim, low = np.minimum(w, w0), np.minimum(h, h0)
@@ -133,15 +165,31 @@ class Tracker:
                 taken.add(j)
         return pairs
 
+    def _hold(self, covered: Callable[[Box], bool], time: float) -> None:
+        """Keeps what has come to lie under a hand, but not what moves with it."""
+        for k in self._known:
+            speed = float(np.hypot(*(k.shift - self._drift))) / max(1, k.box.h)
+            steady = k.hidden or (k.seen - k.born >= _STEADY and speed <= _MOVING)
+            if steady and covered(k.box_at(time)):
+                k.held = time
+
+    def _carry(self, alive: Sequence[_Known], pairs: dict[int, _Known], time: float) -> None:
+        """Has the page take along what lies on it unseen."""
+        seen = {k.id for k in pairs.values()}
+        step = self._drift * (time - self._time)
+        for k in alive:
+            if k.hidden and k.id not in seen:
+                k.carried = k.carried + step
+        self._time = time
+
     def _learn_drift(
-        self, alive: Sequence[_Known], candidates: Sequence[Candidate],
-        pairs: dict[int, _Known], time: float,
-    ) -> None:  # fmt: skip
+        self, candidates: Sequence[Candidate], pairs: dict[int, _Known], time: float
+    ) -> None:
         """The page's own velocity: the median over pairs."""
         shifts = [
             (np.array(candidates[i].box.centre) - np.array(k.box.centre)) / (time - k.seen)
             for i, k in pairs.items()
-            if time > k.seen
+            if time > k.seen and not k.hidden
         ]
         self._drift = np.median(shifts, axis=0) if shifts else np.zeros(2)
 
@@ -150,6 +198,7 @@ class Tracker:
         if passed > 0:
             step = (np.array(c.box.centre) - np.array(k.box.centre)) / passed
             k.shift = k.shift + _SMOOTH * (step - k.shift)
+        k.carried = np.zeros(2)
         k.box, k.primary, k.pieces, k.seen = c.box, c.primary, len(c.pieces), time
         k.age += 1
 

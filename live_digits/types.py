@@ -20,6 +20,9 @@ Floats = npt.NDArray[np.float32]
 CROP_SIZE = 28
 """Side of a crop, pixels: MNIST's."""
 
+AIR = "air"
+"""The origin of digits that were written in the air."""
+
 NOT_A_DIGIT = 10
 """Index of the eleventh output."""
 
@@ -149,20 +152,23 @@ class Track:
 
 @dataclass(frozen=True, slots=True)
 class Digit:
-    """A box that is read as a digit."""
+    """A box that is read as a digit. `origin`: "" for what stands on the page, AIR for what a
+    finger wrote."""
 
     box: Box
     digit: int
     confidence: float
     track: int
+    origin: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        return {
+        content: dict[str, Any] = {
             "box": self.box.as_list(),
             "digit": self.digit,
             "confidence": round(self.confidence, 4),
             "track": self.track,
         }
+        return content | {"origin": self.origin} if self.origin else content
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +260,28 @@ VIEWS = ("result", "grey", "blur", "edges", "dilated", "ink", "grid")
 
 
 @dataclass(frozen=True, slots=True)
+class Ring:
+    """A gesture that is being made: its name, how far it has come (0…1), and where the hand is, as
+    shares of the picture's width and height."""
+
+    name: str
+    share: float
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Air:
+    """What is written in the air: strokes and the finger's tip as points of shares (0…1) of the
+    picture's width and height, and the number so far. `down`: the finger draws."""
+
+    number: str = ""
+    strokes: tuple[Floats, ...] = ()
+    tip: tuple[float, float] | None = None
+    down: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What the overlay writes beside the picture."""
 
@@ -278,6 +306,8 @@ class Status:
     """Seconds since the last frame of a source whose signal is gone."""
     message: str = ""
     error: str = ""
+    ring: Ring | None = None
+    air: Air | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ class Command(Enum):
     AUTO = "a"
     WRITE = "w"
     DEFAULTS = "d"
+    AIR = "f"
     HELP = "h"
     QUIT = "q"
 

@@ -16,6 +16,7 @@ import numpy as np
 from live_digits.config import PipelineSettings
 from live_digits.errors import SourceError
 from live_digits.feed import LiveFeed
+from live_digits.hands import Hand, HandsWorker, Landmarker, Sighting
 from live_digits.link import Limits
 from live_digits.types import CLASSES, Floats, Frame, Image, Mode, Signal, SourceInfo
 from live_digits.window import Command
@@ -307,3 +308,55 @@ class FakeDisplay:
     def close(self) -> None:
         self.threads.add(threading.get_ident())
         self.closed = True
+
+
+class FakeHands(HandsWorker):
+    """Stands for the thread that looks for hands: each frame is looked at when it is offered."""
+
+    def __init__(self, script: Callable[[float], Sequence[Hand]]) -> None:
+        """`script`: the hands at a frame's time, in its pixels."""
+        super().__init__(_no_landmarker)
+        self._script = script
+        self.started = 0
+        self.offered = 0
+
+    def start(self) -> None:
+        self.started += 1
+
+    def offer(self, image: Image, time: float) -> None:
+        self.offered += 1
+        self._latest = Sighting(tuple(self._script(time)), time)
+
+
+def _no_landmarker() -> Landmarker:
+    raise AssertionError("a fake loads nothing")
+
+
+def hand(points: Sequence[tuple[float, float]], x: float, y: float, size: float) -> Hand:
+    """A hand of 21 points in palm lengths of `size` pixels, its wrist at x, y."""
+    return Hand(np.array(points, np.float32) * size + np.array([x, y], np.float32), "Right", 0.9)
+
+
+def _hand_of(thumb: str, *fingers: str) -> list[tuple[float, float]]:
+    """Landmarks of a hand whose fingers point up; each is "out" or "bent"."""
+    points = [(0.0, 0.0), (-0.28, -0.22)]
+    points += {
+        "out": [(-0.5, -0.4), (-0.7, -0.6), (-0.9, -0.75)],
+        "up": [(-0.38, -0.55), (-0.42, -1.1), (-0.44, -1.6)],
+        "bent": [(-0.4, -0.5), (-0.3, -0.7), (-0.08, -0.74)],
+    }[thumb]
+    knuckles = ((-0.24, -0.92), (0.0, -1.0), (0.18, -0.94), (0.34, -0.8))
+    for (x, y), way in zip(knuckles, fingers, strict=True):
+        steps = (0.42, 0.7, 0.92) if way == "out" else (0.25, -0.02, -0.2)
+        points += [(x, y), *((x, y - step) for step in steps)]
+    return points
+
+
+PALM = _hand_of("out", "out", "out", "out", "out")
+FIST = _hand_of("bent", "bent", "bent", "bent", "bent")
+THUMB_UP = _hand_of("up", "bent", "bent", "bent", "bent")
+TWO = _hand_of("bent", "out", "out", "bent", "bent")
+POINTING = _hand_of("bent", "out", "bent", "bent", "bent")
+PINCH = _hand_of("bent", "bent", "out", "out", "out")
+PINCH[8], PINCH[4] = (-0.5, -1.05), (-0.55, -1.0)
+"""Thumb and index tip together, as around a pen."""

@@ -23,16 +23,19 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from live_digits import hands
-from live_digits.config import HandsSettings
+from live_digits import classifier, hands
+from live_digits.config import HandsSettings, Settings
 from live_digits.errors import HandsError, MissingExtraError
 from live_digits.hands import Hand, HandsWorker, MediaPipeLandmarker, covered, hidden, moved
-from live_digits.types import Box, Floats, Image
+from live_digits.handwork import Handwork
+from live_digits.reader import Follower, read_moving
+from live_digits.types import Box, Floats, Frame, Image
 
 PATIENCE = 20.0
 """Seconds after which something that should happen on the worker's thread has not."""
 SHARED = Path(__file__).parents[2] / "shared"
-CLIPS = SHARED / "hands"
+CLIPS_VARIABLE = "LIVE_DIGITS_HANDS"
+CLIPS = Path(os.environ.get(CLIPS_VARIABLE, SHARED / "hands"))
 steady = settings(deadline=None)
 few = settings(deadline=None, max_examples=20)
 SEEN = 0.95
@@ -534,17 +537,28 @@ def test_slow_movement_adds_up_to_a_look(running: Start) -> None:
     assert 5 < len(fake.times) < 100
 
 
-def test_a_hand_that_rests_is_looked_at_until_it_is_gone(running: Start) -> None:
+def test_a_hand_that_rests_is_looked_at_now_and_then_until_it_is_gone(running: Start) -> None:
     fake = Fake((open_palm(),))
     worker = running(fake)
-    for i in range(8):
-        if i == 4:
+    for i in range(40):
+        if i == 20:
             fake.found = ()
-        worker.offer(page(), float(i))
-        wait_until_at(worker, float(i))
-    assert fake.times == [0, 1000, 2000, 3000, 4000]
+        worker.offer(page(), i / 20)
+        wait_until_at(worker, i / 20)
+        assert bool(worker.current(i / 20)) == (i < 20)
+    assert fake.times == [0, 250, 500, 750, 1000]
     stats = worker.stats()
     assert (stats.frames, stats.seen) == (5, 4)
+
+
+def test_a_hand_that_writes_is_looked_at_in_every_frame(running: Start) -> None:
+    fake = Fake((open_palm(),))
+    worker = running(fake)
+    worker.eager = True
+    for i in range(10):
+        worker.offer(page(), i / 30)
+        wait_until_at(worker, i / 30)
+    assert len(fake.times) == 10
 
 
 def test_stats_sum_up_in_milliseconds(running: Start) -> None:
@@ -585,7 +599,7 @@ def test_three_failures_in_a_row_end_the_looking(running: Start) -> None:
     fake.error = RuntimeError("broken")
     for i in range(1, 4):
         assert not worker.failed
-        worker.offer(page(), i / 10)
+        worker.offer(page(), float(i))
         wait_for_failures(worker, i)
     wait_for(lambda: worker.failed)
     assert str(worker.error) == "broken"
@@ -821,7 +835,7 @@ def clip(name: str, step: int) -> list[Image]:
     """Every step-th frame of a real clip or picture; skips where there is none."""
     path = CLIPS / name
     if not path.is_file():
-        pytest.skip(f"no {name}: the real hands are not part of the project")
+        pytest.skip(f"no {name}: the real hands are no part of the project; set {CLIPS_VARIABLE}")
     video = cv2.VideoCapture(str(path))
     frames: list[Image] = []
     while video.grab():
@@ -903,3 +917,35 @@ def test_a_worker_sees_the_hand_come_into_the_clip() -> None:
         assert worker.close()
     assert not any(seen[:5])
     assert sum(seen[6:]) >= SEEN * len(seen[6:])
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "first"),
+    [
+        ("hand_test_video.mp4", 1, 0),
+        ("gesture_test_video.mp4", 2, 24),
+        ("hand_test_image.jpg", 1, 0),
+        ("hand_thumb_up.jpg", 1, 0),
+    ],
+)
+def test_no_digit_is_read_where_hands_are_shown(name: str, step: int, first: int) -> None:
+    """By a video's whole path, each frame with its own look; a hand is seen from `first` on."""
+    model = hand_model()
+    frames = clip(name, step)
+    frames = frames if len(frames) > 1 else frames * 12
+    worker = HandsWorker(lambda: MediaPipeLandmarker(model))
+    handwork, follower = Handwork(Settings(), worker), Follower(Settings())
+    net, never, seen = classifier.load("cnn"), threading.Event(), []
+    try:
+        handwork.start()
+        for i, image in enumerate(frames):
+            frame = Frame(image, i, i * step / 25)
+            handwork.look(frame, never)
+            seen.append(bool(worker.current(frame.time)))
+            cover = handwork.cover(frame)
+            rules = (cover.hides, cover.touches) if cover else (None, None)
+            assert read_moving(frame, follower, Settings(), net, *rules).digits == (), i
+    finally:
+        assert worker.close(PATIENCE)
+    later = seen[first // step :]
+    assert sum(later) >= SEEN * len(later)

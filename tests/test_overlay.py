@@ -12,8 +12,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from live_digits import overlay
 from live_digits.overlay import HELP, annotate, contact_sheet, decorate, draw, stage_view
-from live_digits.types import VIEWS, Box, Digit, Image, Reading, Stages, Status
+from live_digits.types import (
+    AIR,
+    VIEWS,
+    Air,
+    Box,
+    Digit,
+    Image,
+    Reading,
+    Ring,
+    Stages,
+    Status,
+)
 
 SIZES = [(160, 120), (640, 480), (1920, 1080), (3840, 2160), (1080, 1920)]
 
@@ -400,3 +412,59 @@ def test_a_sheet_holds_every_crop_with_its_reading(texts: list[Text], count: int
 def test_a_sheet_of_other_labels_than_crops_is_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
         contact_sheet(np.zeros((2, 28, 28), np.uint8), ["1"])
+
+
+# --- hands ---
+
+
+def ring_share(share: float, width: int, height: int) -> int:
+    """Pixels of a ring that are filled."""
+    blank = np.full((height, width, 3), 200, np.uint8)
+    status = Status(ring=Ring("open_palm", share, 0.5, 0.5))
+    picture = draw(blank, Reading("", 0, 0.0, width, height), status)
+    return int((picture == np.array(overlay._SURE)).all(axis=2).sum())
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 240), (1280, 720)])
+def test_a_ring_fills(width: int, height: int) -> None:
+    sizes = [ring_share(share, width, height) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert sizes == sorted(sizes)
+    assert sizes[0] < 0.1 * sizes[-1]
+    assert sizes[2] == pytest.approx(sizes[-1] / 2, rel=0.2)
+
+
+@pytest.mark.parametrize("x", [-1.0, 0.0, 0.5, 1.0, 2.0])
+def test_a_ring_stays_inside_the_picture(x: float) -> None:
+    blank = np.full((240, 320, 3), 200, np.uint8)
+    for y in (0.0, 1.0):
+        status = Status(ring=Ring("two_fingers", 1.0, x, y))
+        picture = draw(blank, Reading("", 0, 0.0, 320, 240), status)
+        filled = (picture == np.array(overlay._SURE)).all(axis=2)
+        assert filled.sum() > 300
+
+
+def test_a_stroke_lies_where_the_finger_drew_it_whatever_the_size() -> None:
+    stroke = np.array([(0.25, 0.5), (0.75, 0.5)], np.float32)
+    for width, height in ((320, 240), (1280, 720)):
+        blank = np.full((height, width, 3), 200, np.uint8)
+        status = Status(air=Air("", (stroke,), (0.75, 0.5), True))
+        picture = draw(blank, Reading("", 0, 0.0, width, height), status)
+        ink = (picture == np.array(overlay._INK)).all(axis=2)
+        assert ink[height // 2, width // 4 : 2 * width // 3].all()
+        assert not ink[height // 2, : width // 5].any()
+        assert not ink[height // 4, :].any()
+
+
+def test_the_number_in_the_air_is_written_and_its_boxes_are_not() -> None:
+    blank = np.full((480, 640, 3), 200, np.uint8)
+    digit = Digit(Box(100, 100, 60, 90), 7, 0.9, -1, AIR)
+    reading = Reading("", 0, 0.0, 640, 480, (digit,))
+    plain = draw(blank, Reading("", 0, 0.0, 640, 480), Status())
+    np.testing.assert_array_equal(draw(blank, reading, Status()), plain)
+    widths = []
+    for number in ("", "7", "71", "7" * 24):
+        picture = draw(blank, reading, Status(air=Air(number)))
+        changed = (picture != plain).any(axis=2)
+        assert not changed[: 480 // 2].any()
+        widths.append(int(changed.any(axis=0).sum()))
+    assert widths[0] <= widths[1] <= widths[2] < widths[3] < 400

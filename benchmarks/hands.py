@@ -1,0 +1,509 @@
+"""What a hand over the page does to the reading, with and without the rules that hide it; and how
+well strokes written in the air are read.
+
+    python benchmarks/hands.py cover [--seconds 60] [--size 1280x720] [--seeds 3]
+    python benchmarks/hands.py clips FOLDER --model hand_landmarker.task
+    python benchmarks/hands.py air --mnist mnist.npz [--count 2000] [--rate 30]
+
+`cover` draws a writing hand (skin, pen, forearm, sleeve) over the demo's page and reads it three
+times: as it is, by the simple rule alone, and with landmarks too (the drawn hand's own, late and
+trembling as the model's are). `clips` reads real hands with the real model. `air` thins MNIST test
+digits, traces them to strokes and replays those as a hand's landmarks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from live_digits import classifier
+from live_digits.air import PAUSE, Writer
+from live_digits.config import Settings
+from live_digits.demo import DemoScene
+from live_digits.hands import LANDMARKS, Hand, MediaPipeLandmarker, reduced
+from live_digits.inference import Answer
+from live_digits.media import is_video, video_frames
+from live_digits.occlusion import Occluder
+from live_digits.reader import Follower
+from live_digits.types import CROP_SIZE, Box, Frame, Reading
+
+FPS = 30
+MATCH = 0.3
+"""IoU from which a reading is the true digit's."""
+LATE = 3
+"""Frames by which landmarks come late."""
+MISSED = 0.1
+"""The share of looks that miss the hand."""
+TREMBLE = 0.012
+"""Standard deviation of a landmark, palm lengths."""
+COVERED = 0.8
+"""A digit is under the hand from this share of its box on."""
+
+RESTING = np.array(
+    [
+        (0.00, 0.00), (-0.28, -0.22), (-0.46, -0.48), (-0.52, -0.74), (-0.50, -0.98),
+        (-0.24, -0.92), (-0.36, -1.18), (-0.44, -1.24), (-0.50, -1.10),
+        (0.00, -1.00), (-0.04, -1.34), (-0.16, -1.34), (-0.26, -1.16),
+        (0.18, -0.94), (0.18, -1.24), (0.06, -1.24), (-0.04, -1.06),
+        (0.34, -0.80), (0.36, -1.04), (0.26, -1.04), (0.16, -0.90),
+    ],
+    np.float64,
+)  # fmt: skip
+"""A hand around a pen: 21 landmarks, wrist at the origin, fingers up, in palm lengths."""
+SLEEVES = ((128, 74, 52), (62, 58, 56), (214, 216, 218))
+"""BGR: blue, charcoal, white."""
+SKIN, CREASE = (150, 178, 222), (92, 112, 158)
+
+
+def placed(x: float, y: float, size: float, angle: float) -> np.ndarray:
+    """Landmarks of a hand whose index tip is at x, y; `size` is its palm's length, pixels."""
+    c, s = np.cos(angle), np.sin(angle)
+    points = RESTING @ np.array([[c, s], [-s, c]]) * size
+    return points + np.array([x, y]) - points[8]
+
+
+def draw_hand(image: np.ndarray, points: np.ndarray, sleeve: tuple[int, int, int]) -> np.ndarray:
+    """Draws pen, hand, forearm and sleeve onto `image`; their pixels (uint8 0, 255)."""
+    height, width = image.shape[:2]
+    size = float(np.hypot(*(points[9] - points[0])))
+    back = (points[0] - points[9]) / size
+    side = np.array([-back[1], back[0]])
+    mask = np.zeros((height, width), np.uint8)
+
+    def pixel(p: np.ndarray) -> tuple[int, int]:
+        return round(float(p[0])), round(float(p[1]))
+
+    def stroke(a: np.ndarray, b: np.ndarray, thick: float, colour: Any) -> None:
+        for picture, value in ((image, colour), (mask, 255)):
+            cv2.line(picture, pixel(a), pixel(b), value, max(1, round(thick)), cv2.LINE_AA)
+
+    pen = points[8] + (points[8] - points[5]) * 0.4
+    stroke(
+        pen, pen + 1.9 * size * (back * 0.4 + side * 0.25 + back * 0.1), 0.09 * size, (40, 36, 34)
+    )
+    wrist, far = points[0], points[0] + back * 12 * size
+    for a, b, half, colour in (
+        (wrist - 0.2 * size * back, far, 0.32, SKIN),
+        (wrist + 0.9 * size * back, far, 0.5, sleeve),
+    ):
+        outline = np.array([a + side * half * size, b + side * 1.5 * half * size,
+                            b - side * 1.5 * half * size, a - side * half * size])  # fmt: skip
+        whole = np.clip(np.rint(outline), -9 * width, 9 * width).astype(np.int32)
+        for picture, value in ((image, colour), (mask, 255)):
+            cv2.fillPoly(picture, [whole], value, cv2.LINE_AA)
+        edge = tuple(int(0.7 * v) for v in colour)
+        cv2.polylines(image, [whole], True, edge, 2, cv2.LINE_AA)
+    for k in range(1, 4):  # folds of the sleeve
+        at = wrist + (0.9 + 0.5 * k) * size * back
+        left, right = at - 0.3 * size * side, at + size * (0.2 * side + 0.1 * back)
+        fold = tuple(int(0.7 * v) for v in sleeve)
+        cv2.line(image, pixel(left), pixel(right), fold, 2, cv2.LINE_AA)
+    palm = np.rint(points[[0, 1, 5, 9, 13, 17]]).astype(np.int32)
+    hull = cv2.convexHull(palm)
+    for picture, value in ((image, SKIN), (mask, 255)):
+        cv2.fillConvexPoly(picture, hull, value, cv2.LINE_AA)
+        cv2.polylines(picture, [hull], True, value, round(0.2 * size), cv2.LINE_AA)
+    for first in (17, 13, 9, 5, 1):
+        chain = points[first : first + 4]
+        for a, b in itertools.pairwise(chain):
+            stroke(a, b, 0.24 * size, CREASE)
+            stroke(a, b, 0.21 * size, SKIN)
+        for joint in chain[1:3]:  # creases of the knuckles: what is taken for digits
+            for k in (-0.03, 0.03):
+                at = joint + k * size * back
+                cv2.line(image, pixel(at - 0.08 * size * side), pixel(at + 0.08 * size * side),
+                         CREASE, max(1, round(0.018 * size)), cv2.LINE_AA)  # fmt: skip
+        nail = tuple(max(1, round(v * size)) for v in (0.05, 0.075))
+        cv2.ellipse(image, pixel(chain[3]), nail, 20, 0, 360, CREASE, 1, cv2.LINE_AA)
+    return mask
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A frame of the rendered clip, its truth, the hand's pixels and landmarks (None: no hand)."""
+
+    frame: Frame
+    truth: tuple[tuple[Box, int], ...]
+    mask: np.ndarray
+    hand: np.ndarray | None
+
+
+def clip(seconds: float, width: int, height: int, seed: int, digits: int = 12) -> Iterator[Moment]:
+    """A hand that comes from below, writes along lines, rests, and goes, again and again."""
+    scene = DemoScene(width, height, seed=seed, digits=digits)
+    rng = np.random.default_rng(seed)
+    size = height * float(rng.uniform(0.2, 0.28))
+    angle = float(rng.uniform(-0.7, -0.2))
+    sleeve = SLEEVES[seed % len(SLEEVES)]
+    away = np.array([width * 0.75, height * 1.6])
+    plan: list[tuple[float, np.ndarray]] = [(0.0, away), (1.5, away)]
+    while plan[-1][0] < seconds:
+        at = plan[-1][0]
+        for _ in range(int(rng.integers(2, 5))):
+            spot = np.array([rng.uniform(0.2, 0.8) * width, rng.uniform(0.25, 0.75) * height])
+            at += float(rng.uniform(0.3, 0.8))
+            plan.append((at, spot))
+            at += float(rng.uniform(0.6, 2.0))  # writes there
+            plan.append((at, spot + np.array([rng.uniform(0, 0.12) * width, 0])))
+        plan += [(at + 0.5, away), (at + 2.0, away)]
+    times = np.array([t for t, _ in plan])
+    spots = np.array([p for _, p in plan])
+    for i in range(round(seconds * FPS)):
+        t = i / FPS
+        image = np.array(scene.render(t))
+        x, y = (float(np.interp(t, times, spots[:, k])) for k in (0, 1))
+        wobble = 0.03 * size * np.array([np.sin(9 * t), np.cos(13 * t)])
+        points = placed(x + wobble[0], y + wobble[1], size, angle)
+        mask = draw_hand(image, points, sleeve)
+        noise = rng.normal(0, 2, image.shape[:2])[..., None]
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+        shown = bool((points[:, 1] < height * 0.98).sum() >= 12)
+        yield Moment(Frame(image, i, t, "clip"), scene.truth(t), mask, points if shown else None)
+
+
+def landmarks(moments: Sequence[Moment], seed: int = 0) -> Iterator[tuple[Hand, ...]]:
+    """What a landmarker would know at each moment: late, trembling, sometimes nothing."""
+    rng = np.random.default_rng(seed)
+    for i in range(len(moments)):
+        points = moments[max(0, i - LATE)].hand
+        if points is None or rng.random() < MISSED:
+            yield ()
+            continue
+        size = float(np.hypot(*(points[9] - points[0])))
+        jitter = rng.normal(0, TREMBLE * size, (LANDMARKS, 2))
+        yield (Hand((points + jitter).astype(np.float32), "Right", 0.9),)
+
+
+@dataclass
+class Score:
+    """What a run over a clip came to."""
+
+    frames: int = 0
+    false_frames: int = 0
+    """False digits, counted on every frame that shows them."""
+    false: int = 0
+    """False digits, counted once for each time that one appears."""
+    shown: int = 0
+    right: int = 0
+    covered: int = 0
+    """Times that a digit was under the hand for longer than a track lives unseen, and came back."""
+    ids: int = 0
+    labels: int = 0
+    masked: int = 0
+    ms: list[float] = field(default_factory=list)
+
+    def report(self) -> str:
+        minutes = self.frames / FPS / 60
+        return (
+            f"false digits a minute {self.false / minutes:.1f} ({self.false_frames / minutes:.0f} "
+            f"frames with one), visible digits read right {self.right / max(1, self.shown):.3f}; "
+            f"of {self.covered} coverings ids survived {self.ids}, labels {self.labels}"
+        )
+
+
+def follow(
+    moments: Sequence[Moment], rule: str, net: Any, expiry: float = 0.3, seed: int = 0
+) -> Score:
+    """Reads a clip under a rule: none, simple, landmarks. Answers come one frame late."""
+    settings = Settings()
+    follower, occluder, score = Follower(settings), Occluder(), Score()
+    late: list[Answer] = []
+    before: set[int] = set()
+    last: dict[int, tuple[int, int]] = {}
+    hidden_since: dict[int, float] = {}
+    waiting: dict[int, tuple[tuple[int, int], float]] = {}
+    known = landmarks(moments, seed) if rule == "landmarks" else iter([()] * len(moments))
+    for moment, hands in zip(moments, known, strict=True):
+        frame = moment.frame
+        start = cv2.getTickCount()
+        cover = occluder.update(frame.image, frame.time, hands) if rule != "none" else None
+        score.ms.append(1000 * (cv2.getTickCount() - start) / cv2.getTickFrequency())
+        rules = (cover.hides, cover.touches) if cover else (None, None)
+        seen = follower.see(frame, settings.pipeline, *rules)
+        follower.learn(late)
+        tracks, crops = follower.wanted(seen)
+        late = [Answer(t, p) for t, p in zip(tracks, net.classify(crops), strict=True)]
+        reading = follower.reading(seen)
+        shares = [under(moment.mask, box) for box, _ in moment.truth]
+        found, wrong = judged(reading, moment.truth, [share > 0 for share in shares])
+        score.frames += 1
+        score.false_frames += len(wrong)
+        score.false += len(wrong - before)
+        before = wrong
+        for k, share in enumerate(shares):
+            if share == 0 and frame.time > 1:
+                score.shown += 1
+                score.right += k in found and found[k][1] == moment.truth[k][1]
+            if share >= COVERED:
+                if k not in hidden_since and k in last:
+                    hidden_since[k] = frame.time
+            elif share == 0:
+                since = hidden_since.pop(k, None)
+                if since is not None and frame.time - since > 2 * expiry:
+                    waiting[k] = last[k], frame.time
+                if k in found and k not in waiting:
+                    last[k] = found[k]
+            if k in waiting and ((k in found and share == 0) or frame.time - waiting[k][1] > 1):
+                if frame.time - waiting[k][1] < 0.3 and k in found:
+                    continue  # its labels settle
+                old, _ = waiting.pop(k)
+                score.covered += 1
+                if k in found:
+                    score.ids += found[k][0] == old[0]
+                    score.labels += found[k][1] == old[1]
+                    last[k] = found[k]
+    score.masked = follower.masked
+    return score
+
+
+def under(mask: np.ndarray, box: Box) -> float:
+    part = mask[max(0, box.y) : box.bottom, max(0, box.x) : box.right]
+    return float((part > 0).mean()) if part.size else 0.0
+
+
+def judged(
+    reading: Reading, truth: tuple[tuple[Box, int], ...], touched: Sequence[bool]
+) -> tuple[dict[int, tuple[int, int]], set[int]]:
+    """Index of each true digit → track and label read there; the tracks of false digits: what
+    stands nowhere, and what is read wrong where a hand touches it."""
+    found: dict[int, tuple[int, int]] = {}
+    wrong = set()
+    for digit in reading.digits:
+        best = max(range(len(truth)), key=lambda i: truth[i][0].iou(digit.box))
+        if truth[best][0].iou(digit.box) >= MATCH and best not in found:
+            found[best] = digit.track, digit.digit
+            if digit.digit != truth[best][1] and touched[best]:
+                wrong.add(digit.track)
+        else:
+            wrong.add(digit.track)
+    return found, wrong
+
+
+def cover(seconds: float, width: int, height: int, seeds: int) -> None:
+    net = classifier.load("cnn")
+    for seed in range(seeds):
+        moments = list(clip(seconds, width, height, seed))
+        for rule in ("none", "simple", "landmarks"):
+            score = follow(moments, rule, net)
+            print(f"seed {seed}, {rule:9}: {score.report()}; {np.median(score.ms):.2f} ms a frame")
+
+
+def clips(folder: Path, model: Path) -> None:
+    """Digits read and hands seen in real clips and pictures, looked at frame by frame."""
+    net, settings = classifier.load("cnn"), Settings()
+    for path in sorted(p for p in folder.iterdir() if p.suffix in (".mp4", ".jpg", ".png")):
+        if is_video(path):
+            frames = list(video_frames(path))
+        else:
+            picture = cv2.imread(str(path))
+            frames = [Frame(picture, i, i / FPS, path.name) for i in range(15)]
+        for rule in ("none", "simple", "landmarks"):
+            landmarker = MediaPipeLandmarker(model)
+            follower, occluder = Follower(settings), Occluder()
+            digits: Counter[int] = Counter()
+            seen = shown = 0
+            late: list[Answer] = []
+            for frame in frames:
+                hands: tuple[Hand, ...] = ()
+                if rule == "landmarks":
+                    small = reduced(frame.image)
+                    x, y = (frame.image.shape[1 - k] / small.shape[1 - k] for k in (0, 1))
+                    hands = tuple(
+                        h.scaled(x, y) for h in landmarker(small, round(1000 * frame.time))
+                    )
+                    seen += bool(hands)
+                hidden = occluder.update(frame.image, frame.time, hands) if rule != "none" else None
+                rules = (hidden.hides, hidden.touches) if hidden else (None, None)
+                found = follower.see(frame, settings.pipeline, *rules)
+                follower.learn(late)
+                tracks, crops = follower.wanted(found)
+                late = [Answer(t, p) for t, p in zip(tracks, net.classify(crops), strict=True)]
+                for digit in follower.reading(found).digits:
+                    digits[digit.track] += 1
+                    shown += 1
+            landmarker.close()
+            print(f"{path.name:24} {rule:9}: {len(frames)} frames, {len(digits)} digits "
+                  f"({shown} shown), hand seen in {seen}")  # fmt: skip
+
+
+# Air ----------------------------------------------------------------------------------------------
+
+
+STEPS = ((0, -1), (1, 0), (0, 1), (-1, 0), (1, -1), (1, 1), (-1, 1), (-1, -1))
+
+
+def strokes_of(digit: np.ndarray) -> list[np.ndarray]:
+    """An MNIST digit thinned and traced: strokes, each float64 N×2, x and y in its pixels."""
+    large = cv2.resize(digit, (CROP_SIZE * 4, CROP_SIZE * 4), interpolation=cv2.INTER_CUBIC)
+    smooth = cv2.GaussianBlur(large, (0, 0), 2)
+    ink = np.where(smooth > 100, 255, 0).astype(np.uint8)
+    thin = cv2.ximgproc.thinning(ink, thinningType=cv2.ximgproc.THINNING_GUOHALL) > 0
+    left = {(int(x), int(y)) for y, x in np.argwhere(thin)}
+
+    def around(p: tuple[int, int]) -> list[tuple[int, int]]:
+        x, y = p
+        return [q for dx, dy in STEPS if (q := (x + dx, y + dy)) in left]
+
+    paths = []
+    while left:
+        ends = [p for p in left if len(around(p)) == 1]
+        at = min(ends or left, key=lambda p: (p[1], p[0]))
+        path, heading = [at], np.zeros(2)
+        left.discard(at)
+        while options := around(at):
+            # Through a crossing the pen goes straight on.
+            nearest = max(options, key=lambda q: float(
+                heading @ np.subtract(q, at) / np.hypot(*np.subtract(q, at))))  # fmt: skip
+            heading = 0.7 * heading + 0.3 * np.subtract(nearest, at)
+            at = nearest
+            path.append(at)
+            left.discard(at)
+        paths.append(np.array(path, np.float64) / 4)
+    whole = [p for p in paths if len(p) >= 8]
+    return joined(whole or paths[:1])
+
+
+def joined(paths: list[np.ndarray]) -> list[np.ndarray]:
+    """Paths whose ends meet, as one: a pen does not leave the paper there."""
+    out = list(paths)
+    merged = True
+    while merged:
+        merged = False
+        for i, a in enumerate(out):
+            for j, b in enumerate(out):
+                if i == j:
+                    continue
+                for first in (a, a[::-1]):
+                    for second in (b, b[::-1]):
+                        if np.hypot(*(first[-1] - second[0])) < 0.8:
+                            out[i] = np.concatenate([first, second])
+                            del out[j]
+                            merged = True
+                            break
+                    if merged:
+                        break
+                if merged:
+                    break
+            if merged:
+                break
+    return out
+
+
+POINTING = np.array(
+    [
+        (0.00, 0.00), (-0.28, -0.22), (-0.40, -0.50), (-0.30, -0.74), (-0.12, -0.80),
+        (-0.24, -0.92), (-0.26, -1.34), (-0.27, -1.60), (-0.28, -1.82),
+        (0.00, -1.00), (0.02, -1.20), (0.02, -0.95), (0.02, -0.75),
+        (0.18, -0.94), (0.20, -1.12), (0.20, -0.90), (0.18, -0.70),
+        (0.34, -0.80), (0.36, -0.96), (0.34, -0.80), (0.30, -0.64),
+    ],
+    np.float64,
+)  # fmt: skip
+"""A hand whose index finger is raised; thumb over the bent others."""
+RELAXED = POINTING.copy()
+RELAXED[6:9] = [(-0.26, -1.14), (-0.22, -0.95), (-0.18, -0.8)]
+"""The same with the index bent: the pen is up."""
+
+
+def pointing(x: float, y: float, size: float, down: bool = True) -> np.ndarray:
+    """21 landmarks of a hand that points at x, y (its index tip while the pen is down)."""
+    points = (POINTING if down else RELAXED) * size
+    return points + np.array([x, y]) - POINTING[8] * size
+
+
+def written(
+    strokes: Sequence[np.ndarray], rate: float, rng: np.random.Generator, jitter: float,
+    start: float = 0.0,
+) -> Iterator[tuple[float, tuple[Hand, ...]]]:  # fmt: skip
+    """A digit as looks at a hand: time and hand, `rate` a second, then a pause. `jitter`: standard
+    deviation of each landmark, pixels of a picture 720 high on which the digit is 240 high."""
+    scale, palm, speed = 240 / 20, 110.0, float(rng.uniform(450, 800))
+    offset = np.array([500.0, 220.0])
+    t = start
+    for stroke in strokes:
+        path = stroke * scale + offset
+        steps = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
+        length = float(steps[-1])
+        duration = max(length / speed, 0.12)
+        for along in np.arange(0, duration + 1e-9, 1 / rate):
+            # Slow at the ends, as fingers are.
+            share = along / duration
+            eased = 0.35 * share + 0.65 * share * share * (3 - 2 * share)
+            x, y = (float(np.interp(eased * length, steps, path[:, k])) for k in (0, 1))
+            points = pointing(x, y, palm) + rng.normal(0, jitter, (LANDMARKS, 2))
+            yield t, (Hand(points.astype(np.float32), "Right", 0.9),)
+            t += 1 / rate
+        for _ in range(max(2, round(0.3 * rate))):
+            points = pointing(*path[-1], palm, False) + rng.normal(0, jitter, (LANDMARKS, 2))
+            yield t, (Hand(points.astype(np.float32), "Right", 0.9),)
+            t += 1 / rate
+    for _ in range(round((PAUSE + 0.3) * rate)):
+        yield t, (Hand(pointing(*path[-1], palm, False).astype(np.float32), "Right", 0.9),)
+        t += 1 / rate
+
+
+def air(mnist: Path, count: int, rate: float, jitter: float, seed: int) -> tuple[float, float]:
+    """Reads digits replayed as strokes; the shares read right, and dismissed as no digit."""
+    net, settings = classifier.load("cnn"), Settings()
+    rng = np.random.default_rng(seed)
+    with np.load(mnist) as data:
+        images, labels = data["x_test"], data["y_test"]
+    chosen = rng.permutation(len(images))[:count]
+    right = lost = 0
+    confused: Counter[tuple[int, str]] = Counter()
+    for i in chosen:
+        writer = Writer(settings.reading.confidence)
+        for t, hands in written(strokes_of(images[i]), rate, rng, jitter):
+            writer.update(hands, t, 720)
+            writer.tick(t)
+        ids, crops = writer.wanted()
+        if ids:
+            writer.learn(zip(ids, net.classify(crops), strict=True))
+        right += writer.number == str(labels[i])
+        lost += writer.number == ""
+        if writer.number != str(labels[i]):
+            confused[int(labels[i]), writer.number] += 1
+    worst = ", ".join(f"{a} as {b or 'none'}: {n}" for (a, b), n in confused.most_common(8))
+    print(
+        f"{rate:g} looks a second, jitter {jitter:g} px: {count} digits, right "
+        f"{right / count:.4f}, dismissed {lost / count:.4f}; {worst}"
+    )
+    return right / count, lost / count
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    one = kinds.add_parser("cover")
+    one.add_argument("--seconds", type=float, default=60)
+    one.add_argument("--size", default="1280x720")
+    one.add_argument("--seeds", type=int, default=3)
+    two = kinds.add_parser("clips")
+    two.add_argument("folder", type=Path)
+    two.add_argument("--model", type=Path, required=True)
+    three = kinds.add_parser("air")
+    three.add_argument("--mnist", type=Path, required=True)
+    three.add_argument("--count", type=int, default=2000)
+    three.add_argument("--rate", type=float, default=30)
+    three.add_argument("--jitter", type=float, default=1.5)
+    three.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    if given.kind == "cover":
+        width, height = (int(n) for n in given.size.split("x"))
+        cover(given.seconds, width, height, given.seeds)
+    elif given.kind == "clips":
+        clips(given.folder, given.model)
+    else:
+        air(given.mnist, given.count, given.rate, given.jitter, given.seed)
+
+
+if __name__ == "__main__":
+    main()
