@@ -152,6 +152,7 @@ def test_hands_that_hang_hide_nothing(hanging: Callable[[int], Hanging]) -> None
         def close(self) -> None: ...
 
     it = HandsWorker(Eyes, SHORT)
+    it.eager = True  # the page and the hand are at rest
     it.start()
     it.offer(PAGE, 0.0)
     watch_until(it, lambda: len(it.current(0.0)) == 1)
