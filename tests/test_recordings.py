@@ -550,7 +550,7 @@ def test_a_run_again_reads_the_same(tmp_path: Path) -> None:
     first, _ = run("--source", "demo", "--duration", "4")
     (path,) = (tmp_path / "recordings").iterdir()
     again, _ = run("--source", str(path))
-    other, _ = run("--source", str(path), "--set", "reading.confidence=0.97")
+    other, _ = run("--source", str(path), "--set", "reading.confidence=0.9995")
     assert len(lines(path)) == len(first) == len(again) > 10
     for key in ("digits", "lines", "width", "height"):
         assert [e[key] for e in again] == [e[key] for e in first], key

@@ -381,6 +381,7 @@ def test_help_covers_the_middle_and_goes(desk: Desk, key: str) -> None:
 @gui
 def test_space_freezes_the_picture_but_not_the_bar(desk: Desk) -> None:
     desk.press("space")
+    time.sleep(0.7)  # the frame at hand gets the boxes of its own vision
     first = desk.picture()
     time.sleep(0.7)
     second = desk.picture()
