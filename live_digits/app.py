@@ -32,7 +32,7 @@ from live_digits.config import (
     user_config_path,
     write_back,
 )
-from live_digits.errors import HandsError, LiveDigitsError, RecordingError, WorkerError
+from live_digits.errors import HandsError, LiveDigitsError, RecordingError, WorkerError, reason
 from live_digits.hands import HandsWorker
 from live_digits.handwork import CLEAR, UNDO, Handwork
 from live_digits.inference import InferenceWorker
@@ -462,13 +462,12 @@ class App:
         """The failure that the picture shall show."""
         if self._looker.error:
             ends = "; the picture goes on without" if self._looker.failed else ""
-            return f"vision failed: {_line(self._looker.error)}{ends}"
+            return f"vision failed: {reason(self._looker.error)}{ends}"
         if self._worker.error:
-            reason = _line(self._worker.error)
             ends = "; the picture goes on without readings" if self._worker.failed else ""
-            return f"reading failed: {reason}{ends}"
+            return f"reading failed: {reason(self._worker.error)}{ends}"
         if self._hands and self._hands.failed:
-            return f"hands: {_line(self._hands.trouble)}; the picture goes on without them"
+            return f"hands: {reason(self._hands.trouble)}; the picture goes on without them"
         if self._source.error:
             return str(self._source.error)
         if self._errors and time.monotonic() < self._message_until:
@@ -482,7 +481,7 @@ class App:
         for worker in self._workers:
             worker.watch()
             if not worker.failed:
-                self._tell(worker.name, worker.failures + worker.hangs, _line(worker.trouble))
+                self._tell(worker.name, worker.failures + worker.hangs, reason(worker.trouble))
         for name, count in tuple(self._escaped.items()):
             self._tell(name, count, "it ended by an error of the program")
         searcher = self._searcher
@@ -492,10 +491,10 @@ class App:
             self._search_hangs += 1
             self._say(f"the search for parameters hangs: no step for {_SEARCH_STEP:g} s; given up")
 
-    def _tell(self, name: str, count: int, reason: str) -> None:
+    def _tell(self, name: str, count: int, what: str) -> None:
         if count > self._troubles[name]:
             self._troubles[name] = count
-            self._say(f"{name}: {reason} ({count} so far)")
+            self._say(f"{name}: {what} ({count} so far)")
 
     def _thread_died(self, args: threading.ExceptHookArgs) -> None:
         """Counts an exception that nobody on its thread has caught."""
@@ -756,7 +755,7 @@ class App:
         if self._source.error:
             errors.append(self._source.error)
         if self._looker.error:
-            errors.append(LiveDigitsError(f"vision failed: {_line(self._looker.error)}"))
+            errors.append(LiveDigitsError(f"vision failed: {reason(self._looker.error)}"))
         if self._worker.failed and self._worker.error:
             error = self._worker.error
             if not isinstance(error, LiveDigitsError):
@@ -765,7 +764,7 @@ class App:
                 error = WorkerError(f"reading failed: {error}")
             errors.append(error)
         if self._hands and self._hands.failed:
-            errors.append(HandsError(f"hands: {_line(self._hands.trouble)}"))
+            errors.append(HandsError(f"hands: {reason(self._hands.trouble)}"))
         errors += [
             LiveDigitsError(f"the thread {name} ended by an error") for name in self._escaped
         ]
@@ -784,11 +783,6 @@ class App:
         }
         stats["recording"] = dict(self._recordings[-1].as_json()) if self._recordings else None
         return Outcome(self._lines, stats, tuple(self._recordings), tuple(errors))
-
-
-def _line(error: Exception | None) -> str:
-    """What an error says, on one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _short(name: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from live_digits.errors import MissingExtraError, ModelError
+from live_digits.errors import MissingExtraError, ModelError, reason
 from live_digits.outside import YAML_FAULTS, Apart, ApartError, check_yaml, read_bytes
 from live_digits.paths import data_folder
 from live_digits.types import CLASSES, CROP_SIZE, Floats, Image
@@ -105,8 +105,7 @@ def read_card(folder: Path) -> Mapping[str, Any]:
     except FileNotFoundError as e:
         raise ModelError(f"{folder} is no model folder: it has no {CARD}") from e
     except (OSError, UnicodeDecodeError, yaml.YAMLError, *YAML_FAULTS) as e:
-        reason = " ".join(str(getattr(e, "strerror", None) or e).split())
-        raise ModelError(f"{path} cannot be read: {reason[:_LONGEST]}") from e
+        raise ModelError(f"{path} cannot be read: {reason(e)[:_LONGEST]}") from e
     if not isinstance(card, Mapping) or not isinstance(card.get("sha256"), Mapping):
         raise ModelError(f"{path} is no model card: it has no list 'sha256' of the model's files")
     return card
@@ -202,12 +201,12 @@ class LiteRTClassifier:
             return Interpreter(model_content=self._content, num_threads=self.threads)
         except (ValueError, RuntimeError) as e:
             raise ModelError(
-                f"model {self.name or LITERT} is no LiteRT network: {' '.join(str(e).split())}"
+                f"model {self.name or LITERT} is no LiteRT network: {reason(e)}"
             ) from e
 
     def _broken(self, error: Exception) -> ModelError:
-        reason = " ".join(str(error).split())[:_LONGEST]
-        return ModelError(f"model {self.name or LITERT} does not run: {reason}; take another")
+        why = reason(error)[:_LONGEST]
+        return ModelError(f"model {self.name or LITERT} does not run: {why}; take another")
 
     def _own(self) -> None:
         me = threading.get_ident()
@@ -298,7 +297,7 @@ class KerasClassifier:
         try:
             self._model: Any = keras.models.load_model(model, compile=False)
         except (OSError, ValueError, KeyError, TypeError) as e:
-            raise ModelError(f"{model} is no Keras model: {' '.join(str(e).split())[:200]}") from e
+            raise ModelError(f"{model} is no Keras model: {reason(e)[:200]}") from e
         shapes = tuple(self._model.input_shape), tuple(self._model.output_shape)
         if shapes != ((None, CROP_SIZE, CROP_SIZE), (None, CLASSES)):
             raise ModelError(

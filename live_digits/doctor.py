@@ -13,7 +13,7 @@ from pathlib import Path
 
 from live_digits import classifier, sources, window
 from live_digits.config import Settings, find_config, load
-from live_digits.errors import LiveDigitsError, ModelError
+from live_digits.errors import LiveDigitsError, ModelError, reason
 
 _PACKAGES = ("opencv-contrib-python", "numpy", "ai-edge-litert", "av", "PyYAML", "ruamel.yaml")
 _EXTRAS = {"train": "tensorflow", "hands": "mediapipe"}
@@ -62,7 +62,7 @@ def _tried(what: str, look: Callable[[], str], needed: bool = False) -> Check:
     try:
         return Check(what, True, look(), needed)
     except (LiveDigitsError, OSError) as e:
-        return Check(what, False, " ".join(str(e).split()), needed)
+        return Check(what, False, reason(e), needed)
 
 
 def _settings() -> Check:

@@ -27,6 +27,13 @@ _BARE = re.compile(r"([^\s/@:'\"]{2,}):\S+@")
 """A password in what is no whole URL: user:password@host."""
 
 
+def reason(error: BaseException | None) -> str:
+    """What an error says, on one line, without the file that it names; its type where it says
+    nothing."""
+    text = str(getattr(error, "strerror", None) or error)
+    return " ".join(text.split()) or type(error).__name__
+
+
 def redact(text: str) -> str:
     """A URL, or a text that holds some, with its passwords starred: user:password@ → user:***@,
     ?pwd=password → ?pwd=***."""

@@ -22,6 +22,7 @@ import cv2
 import av
 
 from live_digits.errors import SourceError
+from live_digits.errors import reason as said
 from live_digits.link import Limits, Link, State, Todo
 from live_digits.media import frame_bgr
 from live_digits.types import Frame, Image, Mode, Signal, SourceInfo
@@ -373,7 +374,7 @@ class LiveFeed(Feed):
             reason = e
         except Exception as e:
             log.debug("%s failed", self._info.name, exc_info=True)
-            reason = SourceError(f"{self._info.name}: {type(e).__name__}: {_line(e)}")
+            reason = SourceError(f"{self._info.name}: {type(e).__name__}: {said(e)}")
         finally:
             if connection is not None:
                 self._close_quietly(connection)
@@ -452,7 +453,3 @@ def blocked_readers() -> int:
     """Readers that are still alive, blocked in a driver or a library: the process must not wait
     for them, nor take itself apart while one may return."""
     return sum(t.name.startswith(_READER) for t in threading.enumerate())
-
-
-def _line(e: Exception) -> str:
-    return " ".join(str(e).split())

@@ -66,8 +66,12 @@ def changed(before: Floats, now: Floats) -> bool:
 
 _Asked = tuple[Frame, PipelineSettings]
 _See = Callable[[Image, PipelineSettings], Vision]
-_Seen = tuple[Look, "Floats | None"]
-"""What was seen, and the thumbnail of a frame that was really looked at."""
+_Known = tuple[PipelineSettings, tuple[int, ...]]
+"""What a vision holds for: the sliders, and the shape of the frame, whose thumbnail may be the same
+at another size."""
+_Seen = tuple[Vision, bool, "Floats | None"]
+"""What was seen, whether it is an earlier frame's, and the thumbnail of a frame that was really
+looked at."""
 
 
 class Looker(Worker[_Asked, _See, _Seen]):
@@ -80,7 +84,7 @@ class Looker(Worker[_Asked, _See, _Seen]):
         self.most_failures = sys.maxsize
         self._reuse = reuse
         self._found: Look | None = None
-        self._last: tuple[Look, PipelineSettings, Floats, float] | None = None
+        self._last: tuple[Vision, _Known, Floats, float] | None = None
 
     def submit(self, frame: Frame, settings: PipelineSettings) -> None:
         """Asks for a look at a frame. Replaces what still waits."""
@@ -97,26 +101,21 @@ class Looker(Worker[_Asked, _See, _Seen]):
             return found
 
     def _keep(self, request: _Asked, answer: _Seen, seconds: float) -> None:
-        look, small = answer
-        self._found = look
+        frame, settings = request
+        vision, reused, small = answer
+        self._found = Look(frame, vision, seconds, reused)
         if small is not None:
-            self._last = look, request[1], small, time.monotonic()
+            known = settings, frame.image.shape
+            self._last = vision, known, small, time.monotonic()
 
     def _work(self, tool: _See, request: _Asked) -> _Seen:
-        frame, settings = request
-        start = time.perf_counter()
+        image, settings = request[0].image, request[1]
         if not self._reuse:
-            vision = tool(frame.image, settings)
-            return Look(frame, vision, time.perf_counter() - start, False), None
-        small = thumbnail(frame.image)
-        if self._last is not None:
-            last, under, before, at = self._last
-            if (
-                settings == under
-                and last.frame.image.shape == frame.image.shape
-                and time.monotonic() - at < FRESH
-                and not changed(before, small)
-            ):
-                return Look(frame, last.vision, time.perf_counter() - start, True), None
-        vision = tool(frame.image, settings)
-        return Look(frame, vision, time.perf_counter() - start, False), small
+            return tool(image, settings), False, None
+        small, last = thumbnail(image), self._last
+        if last is not None:
+            vision, known, before, at = last
+            fresh = known == (settings, image.shape) and time.monotonic() - at < FRESH
+            if fresh and not changed(before, small):
+                return vision, True, None
+        return tool(image, settings), False, small

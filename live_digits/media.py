@@ -26,7 +26,7 @@ import av
 import av.error
 
 from live_digits import MOST_PIXELS as MOST_PIXELS
-from live_digits.errors import SourceError
+from live_digits.errors import SourceError, reason
 from live_digits.outside import read_bytes
 from live_digits.types import Box, Frame, Image
 
@@ -207,7 +207,7 @@ def load_picture(path: Path) -> tuple[Image, int]:
             np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED
         )
     except cv2.error as e:
-        raise SourceError(f"{path} cannot be decoded: {' '.join(str(e).split())}") from e
+        raise SourceError(f"{path} cannot be decoded: {reason(e)}") from e
     if image is None or not image.size:
         raise SourceError(f"{path} cannot be decoded: it is damaged or cut off")
     return _upright(as_bgr(image, str(path)), orientation), orientation

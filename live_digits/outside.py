@@ -18,6 +18,8 @@ from typing import Any
 
 import yaml
 
+from live_digits.errors import reason
+
 MOST_DEPTH = 16
 """Levels that a YAML text may nest; PyYAML takes minutes for thousands."""
 APART_SECONDS = 30.0
@@ -169,6 +171,6 @@ def _serve() -> None:
             else:
                 answer = True, made(*args)
         except Exception as e:
-            answer = False, " ".join(str(e).split()) or type(e).__name__
+            answer = False, reason(e)
         pickle.dump(answer, answers, pickle.HIGHEST_PROTOCOL)
         answers.flush()

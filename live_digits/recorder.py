@@ -35,7 +35,7 @@ import av
 
 import live_digits
 from live_digits.config import RecordingSettings
-from live_digits.errors import RecordingError
+from live_digits.errors import RecordingError, reason
 from live_digits.film import FAILURES, Film
 from live_digits.session import (
     RAW,
@@ -170,7 +170,7 @@ class Recorder:
         except (*FAILURES, RuntimeError) as e:
             self._abandon()
             raise RecordingError(
-                f"a recording of {width}×{height} cannot be started in {self.path}: {_reason(e)}; "
+                f"a recording of {width}×{height} cannot be started in {self.path}: {reason(e)}; "
                 "check the folder or choose another with recording.folder"
             ) from e
         except BaseException:
@@ -379,7 +379,7 @@ class Recorder:
 
     def _failed(self, e: Exception) -> RecordingError:
         error = RecordingError(
-            f"recording stopped: {self.path} cannot be written: {_reason(e)}; what was written "
+            f"recording stopped: {self.path} cannot be written: {reason(e)}; what was written "
             "before plays; check the disk and start a new recording"
         )
         error.__cause__ = e
@@ -456,7 +456,7 @@ class Opening:
         except RecordingError as e:
             self.error = e
         except Exception as e:
-            self.error = RecordingError(f"a recording cannot be started: {_reason(e)}")
+            self.error = RecordingError(f"a recording cannot be started: {reason(e)}")
             self.error.__cause__ = e
 
 
@@ -511,7 +511,7 @@ def _new_folder(base: Path, started: datetime, min_free_mb: int) -> Path:
                 number += 1
     except (OSError, RuntimeError) as e:
         raise RecordingError(
-            f"no recording can be made in {base}: {_reason(e)}; choose a folder that can be "
+            f"no recording can be made in {base}: {reason(e)}; choose a folder that can be "
             "written with recording.folder"
         ) from e
 
@@ -529,12 +529,6 @@ def _keep(path: Path) -> None:
 def _free_mb(path: Path) -> int:
     """MB that the disk of `path` has free for this user. Raises OSError."""
     return shutil.disk_usage(path).free // MB
-
-
-def _reason(e: BaseException) -> str:
-    """What an error says, on one line."""
-    text = getattr(e, "strerror", None) or str(e)
-    return " ".join(text.split()) or type(e).__name__
 
 
 def _plain(value: Any) -> Any:

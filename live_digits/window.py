@@ -27,7 +27,7 @@ from live_digits.config import (
     slider_max,
     to_slider,
 )
-from live_digits.errors import DisplayError
+from live_digits.errors import DisplayError, reason
 from live_digits.types import Image
 
 TITLE = "live_digits"
@@ -278,7 +278,7 @@ class Window:
             cv2.moveWindow(PARAMETERS, max(0, min(shown + 12, self._screen[0] - _SLIDERS)), 40)
         except cv2.error as e:
             raise DisplayError(
-                f"the window cannot be opened ({' '.join(str(e).split())}); run with --no-window"
+                f"the window cannot be opened ({reason(e)}); run with --no-window"
             ) from e
         self._opened = True
 

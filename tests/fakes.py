@@ -12,7 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
+import pytest
 
+from live_digits import film
 from live_digits.config import PipelineSettings
 from live_digits.errors import SourceError
 from live_digits.feed import LiveFeed
@@ -41,6 +43,19 @@ def wait_until(condition: Callable[[], bool], what: str = "it") -> None:
     while not condition():
         assert time.monotonic() < end, f"waited {PATIENCE:g} s for {what}"
         time.sleep(0.002)
+
+
+def held_disk(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Has every recording's film wait until the event is set, as on a disk that does not answer."""
+    gate = threading.Event()
+    encode = film.Film.add
+
+    def stuck(self: film.Film, image: Image, seconds: float) -> None:
+        assert gate.wait(PATIENCE), "nobody opened the gate"
+        encode(self, image, seconds)
+
+    monkeypatch.setattr(film.Film, "add", stuck)
+    return gate
 
 
 class FakeClassifier:

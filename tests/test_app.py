@@ -30,6 +30,7 @@ from fakes import (
     FakeHands,
     FakeSource,
     hand,
+    held_disk,
     wait_until,
 )
 
@@ -793,14 +794,7 @@ def test_a_full_disk_ends_the_recording_with_one_message_and_the_picture_goes_on
 def test_a_slow_disk_drops_recorded_frames_and_no_pictures(
     make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = threading.Event()
-    encode = recorder.Film.add
-
-    def stuck(self: recorder.Film, image: Image, seconds: float) -> None:
-        assert gate.wait(PATIENCE)
-        encode(self, image, seconds)
-
-    monkeypatch.setattr(recorder.Film, "add", stuck)
+    gate = held_disk(monkeypatch)
     run = make(FakeSource(numbered(), fps=RATE), record=True)
 
     def story() -> Story:

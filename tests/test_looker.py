@@ -123,6 +123,16 @@ def test_other_sliders_look_again(looker: Looker, eye: Counting) -> None:
     assert len(eye.seen) == 2
 
 
+def test_the_same_page_in_another_size_is_looked_at(looker: Looker, eye: Counting) -> None:
+    small = DemoScene(960, 540, seed=3).render(0)
+    large = small.repeat(2, axis=0).repeat(2, axis=1)
+    assert not changed(thumbnail(small), thumbnail(large))
+    for number, image in enumerate((large, small)):
+        looker.submit(frame(number, image), PAPER)
+        assert take(looker) == number
+    assert len(eye.seen) == 2
+
+
 def test_a_page_at_rest_is_looked_at_again_after_a_while(
     looker: Looker, eye: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from fakes import held_disk
 
 import av
 
@@ -467,14 +468,7 @@ def test_a_disk_that_fills_stops_the_recording_whole(
 def test_a_disk_that_does_not_answer_costs_frames_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gate = threading.Event()
-    encode = recorder.Film.add
-
-    def stuck(self: recorder.Film, image: Image, seconds: float) -> None:
-        assert gate.wait(PATIENCE)
-        encode(self, image, seconds)
-
-    monkeypatch.setattr(recorder.Film, "add", stuck)
+    gate = held_disk(monkeypatch)
     film = opened(tmp_path)
     kept = [offer(film, n) for n in range(300)]
     alive = sum(r() is not None for r in kept)

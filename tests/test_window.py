@@ -25,6 +25,7 @@ import av
 
 import live_digits
 from live_digits import window
+from live_digits.bench.display import virtual
 from live_digits.config import (
     TRACKBARS,
     PipelineSettings,
@@ -270,24 +271,9 @@ def x_server() -> Iterator[str]:
         pytest.skip(
             f"not installed: {', '.join(MISSING)} (apt-get install xvfb xdotool imagemagick)"
         )
-    reading, writing = os.pipe()
-    size = f"{SCREEN[0]}x{SCREEN[1]}x24"
-    options = ["-screen", "0", size, "-ac", "-noreset", "-nolisten", "tcp"]
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), *options],
-        pass_fds=(writing,),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        number = pipe.readline().strip()
-    try:
-        assert number.isdigit(), "Xvfb did not start"
-        yield f":{number}"
-    finally:
-        server.terminate()
-        server.wait(PATIENCE)
+    with virtual(f"{SCREEN[0]}x{SCREEN[1]}x24") as display:
+        assert display, "Xvfb did not start"
+        yield display
 
 
 @pytest.fixture(scope="module")

@@ -44,18 +44,19 @@ def place() -> Iterator[Place]:
     if not sys.platform.startswith("linux") or shutil.which("Xvfb") is None:
         yield Place(False, "", "no display and no Xvfb: measured without a window")
         return
-    with _virtual() as number:
-        if number:
-            yield Place(True, f":{number}", f"a virtual display of {_SCREEN} (Xvfb)")
+    with virtual(_SCREEN) as display:
+        if display:
+            yield Place(True, display, f"a virtual display of {_SCREEN} (Xvfb)")
         else:
             yield Place(False, "", "Xvfb did not start: measured without a window")
 
 
 @contextlib.contextmanager
-def _virtual() -> Iterator[str]:
-    """Starts Xvfb; its display's number, or nothing where it does not start."""
+def virtual(screen: str) -> Iterator[str]:
+    """Starts Xvfb with a screen such as 1920x1080x24; its display (:N), or nothing where it does
+    not start."""
     reading, writing = os.pipe()
-    options = ["-screen", "0", _SCREEN, "-ac", "-noreset", "-nolisten", "tcp"]
+    options = ["-screen", "0", screen, "-ac", "-noreset", "-nolisten", "tcp"]
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(writing), *options],
         pass_fds=(writing,),
@@ -66,7 +67,7 @@ def _virtual() -> Iterator[str]:
     try:
         with os.fdopen(reading) as pipe:
             number = pipe.readline().strip()
-        yield number if number.isdigit() else ""
+        yield f":{number}" if number.isdigit() else ""
     finally:
         server.terminate()
         try:

@@ -17,7 +17,7 @@ from live_digits import classifier
 from live_digits.bench.scenes import SCENES
 from live_digits.bench.spread import Spread, ratio, spread, take_turns
 from live_digits.config import PipelineSettings
-from live_digits.errors import LiveDigitsError, ModelError
+from live_digits.errors import LiveDigitsError, ModelError, reason
 from live_digits.pipeline import crops, find
 from live_digits.types import Image
 
@@ -145,7 +145,7 @@ def _runtime(content: bytes) -> str:
     try:
         tensors = Interpreter(model_content=content).get_tensor_details()
     except (ValueError, RuntimeError) as e:
-        raise ModelError(f"no LiteRT network: {' '.join(str(e).split())}") from e
+        raise ModelError(f"no LiteRT network: {reason(e)}") from e
     return _EIGHT if any(t["dtype"] is np.int8 for t in tensors) else _PLAIN
 
 
