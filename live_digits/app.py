@@ -10,7 +10,6 @@ import logging
 import os
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -32,16 +31,19 @@ from live_digits.config import (
     user_config_path,
     write_back,
 )
+from live_digits.deck import Deck
 from live_digits.errors import HandsError, LiveDigitsError, RecordingError, WorkerError, reason
 from live_digits.hands import HandsWorker
 from live_digits.handwork import CLEAR, UNDO, Handwork
 from live_digits.inference import InferenceWorker
 from live_digits.looker import Looker
+from live_digits.media import save_png
 from live_digits.occlusion import Cover
 from live_digits.overlay import contact_sheet, decorate, draw, stage_view
-from live_digits.pipeline import Vision, crops
-from live_digits.reader import Follower, Seen
-from live_digits.recorder import Opening, Recorder
+from live_digits.overseer import Overseer
+from live_digits.pipeline import Vision
+from live_digits.reader import Follower, Seen, labelled
+from live_digits.recorder import Recorder
 from live_digits.sources import Source
 from live_digits.stats import Figures
 from live_digits.types import (
@@ -145,11 +147,9 @@ class App:
         self._handwork.write(self._options.air)
         self._workers: list[InferenceWorker | Looker | HandsWorker] = [self._worker, self._looker]
         self._workers += [hands] if hands else []
-        self._troubles: Counter[str] = Counter()
-        """What went wrong on each thread and was said."""
-        self._escaped: Counter[str] = Counter()
-        """Exceptions that ended a thread, by its name."""
-        self._search_errors = self._search_hangs = self._recorder_errors = 0
+        self._overseer = Overseer(self._workers, self._say)
+        self._deck = Deck(self._say, self._fail)
+        self._search_errors = self._search_hangs = 0
         self._follower = Follower(settings)
         self._pipeline = settings.pipeline
         self._stop = threading.Event()
@@ -166,10 +166,6 @@ class App:
         self._frozen = False
         self._view = 0
         self._help = False
-        self._recorder: Recorder | None = None
-        self._opening: Opening | None = None
-        self._ending: list[Recorder] = []
-        self._recordings: list[RecordingSummary] = []
         self._searcher: Searcher | None = None
         self._auto_due, self._record_due = self._options.auto, self._options.record
         self._errors: list[LiveDigitsError] = []
@@ -185,17 +181,16 @@ class App:
         """Runs to the end: the source's, the duration's, the window's or `stop`'s. Raises
         SourceError where no first frame comes, and RecordingError where `record` cannot begin;
         whatever fails later is in the outcome."""
-        hook, threading.excepthook = threading.excepthook, self._thread_died
-        try:
-            self._source.start()
-            for worker in self._workers:
-                if worker is not self._hands:  # begins after the first picture
-                    worker.start()
-            while not self._stop.is_set() and self._step():
-                pass
-        finally:
-            threading.excepthook = hook
-            self._close()
+        with self._overseer.hooked():
+            try:
+                self._source.start()
+                for worker in self._workers:
+                    if worker is not self._hands:  # begins after the first picture
+                        worker.start()
+                while not self._stop.is_set() and self._step():
+                    pass
+            finally:
+                self._close()
         if self._source.error and self._figures.begun is None:
             raise self._source.error
         return self._outcome()
@@ -206,8 +201,7 @@ class App:
         now, self._waited = time.monotonic(), 0.0
         self._watch()
         self._listen()
-        self._take_opened()
-        self._take_ended()
+        self._deck.tend()
         self._silent = None if frame is not None else self._source.signal.silent
         if frame is not None:
             self._heed(frame)
@@ -215,7 +209,7 @@ class App:
                 self._look(frame)
                 if self._record_due:
                     self._record_due = False
-                    self._recorder = self._recorder_maker()()
+                    self._deck.begin_now(self._recorder_maker())
                 self._present(frame.time, frame.arrived)
             elif self._due(now):
                 self._relook()
@@ -378,7 +372,7 @@ class App:
         frame, reading, display = self._frame, self._reading, self._display
         if frame is None or reading is None:
             return
-        recorder = self._recorder
+        recorder = self._deck.recorder
         if display is None and recorder is None:
             self._figures.shown(time.monotonic(), arrived)
             return
@@ -429,7 +423,7 @@ class App:
     def _status(self) -> Status:
         frame = self._frame
         height, width = frame.image.shape[:2] if frame else (0, 0)
-        recorder, now = self._recorder, time.monotonic()
+        recorder, now = self._deck.recorder, time.monotonic()
         recorded = recorder.summary() if recorder else None
         figures = self._figures.current(now, self._worker.stats)
         message = self._message if now < self._message_until else self._handwork.note
@@ -478,12 +472,7 @@ class App:
 
     def _watch(self) -> None:
         """Notices threads that hang, and says what went wrong on one even where it works again."""
-        for worker in self._workers:
-            worker.watch()
-            if not worker.failed:
-                self._tell(worker.name, worker.failures + worker.hangs, reason(worker.trouble))
-        for name, count in tuple(self._escaped.items()):
-            self._tell(name, count, "it ended by an error of the program")
+        self._overseer.watch()
         searcher = self._searcher
         if searcher and time.monotonic() - searcher.alive_at > _SEARCH_STEP:
             self._searcher = None
@@ -491,24 +480,12 @@ class App:
             self._search_hangs += 1
             self._say(f"the search for parameters hangs: no step for {_SEARCH_STEP:g} s; given up")
 
-    def _tell(self, name: str, count: int, what: str) -> None:
-        if count > self._troubles[name]:
-            self._troubles[name] = count
-            self._say(f"{name}: {what} ({count} so far)")
-
-    def _thread_died(self, args: threading.ExceptHookArgs) -> None:
-        """Counts an exception that nobody on its thread has caught."""
-        name = args.thread.name if args.thread else "a thread"
-        self._escaped[name] += 1
-        log.error("%s ended: %s", name, args.exc_value, exc_info=args.exc_value)
-
     def _worker_errors(self) -> dict[str, int]:
         """Exceptions of each thread, by its name."""
-        counts = Counter({w.name: w.failures for w in self._workers})
-        counts["source"] = int(self._source.error is not None)
-        counts["recorder"] = self._recorder_errors
-        counts["search"] = self._search_errors
-        counts.update(self._escaped)
+        counts = self._overseer.errors()
+        counts["source"] += int(self._source.error is not None)
+        counts["recorder"] += self._deck.errors
+        counts["search"] += self._search_errors
         return dict(counts)
 
     def _say(self, text: str) -> None:
@@ -572,18 +549,7 @@ class App:
     def _do_extract(self) -> None:
         if self._seen is None:
             return
-        reading = self._follower.reading(self._seen)
-        candidate_of = {t.id: t.candidate for t in self._seen.tracks}
-        labels = {
-            candidate_of[d.track]: f"{d.digit}  {d.confidence:.0%}"
-            for d in reading.digits
-            if d.track in candidate_of
-        }
-        unread = dict.fromkeys(reading.pending, "...") | dict.fromkeys(reading.rejected, "-")
-        for i, c in enumerate(self._seen.vision.candidates):
-            if c.primary and i not in labels and c.box in unread:
-                labels[i] = unread[c.box]
-        sheet = contact_sheet(crops(self._seen.vision, list(labels)), list(labels.values()))
+        sheet = contact_sheet(*labelled(self._seen, self._follower.reading(self._seen)))
         if self._display:
             self._display.show_sheet(sheet)
         self._save(sheet, "crops")
@@ -601,24 +567,18 @@ class App:
         """Writes a PNG beside the recordings; a name is never used twice."""
         folder = Path(os.path.expanduser(self.settings.recording.folder))
         stem = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{what}"
-        path, number = folder / f"{stem}.png", 1
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            while path.exists():
-                number += 1
-                path = folder / f"{stem}_{number}.png"
-            data = np.asarray(cv2.imencode(".png", picture)[1])
-            path.write_bytes(data.tobytes())
+            path = save_png(folder, stem, picture)
         except OSError as e:
-            self._fail(RecordingError(f"{path} cannot be written: {e.strerror or e}"))
+            self._fail(RecordingError(f"{folder / stem}.png cannot be written: {reason(e)}"))
             return
         self._say(f"saved {path}")
 
     def _do_record(self) -> None:
-        if self._recorder:
-            self._end_recording()
-        else:
-            self._start_recording()
+        if self._deck.recorder:
+            self._deck.end()
+        elif self._frame is not None:
+            self._deck.begin(self._recorder_maker())
 
     def _do_view(self) -> None:
         self._view = (self._view + 1) % len(VIEWS)
@@ -666,15 +626,6 @@ class App:
 
     # --- recording, the end ---
 
-    def _start_recording(self) -> None:
-        """Begins a recording; the picture does not wait for the disk."""
-        if self._frame is None:
-            return
-        if self._opening:
-            self._say("the recording is still being opened: its disk takes its time")
-            return
-        self._opening = Opening(self._recorder_maker())
-
     def _recorder_maker(self) -> Callable[[], Recorder]:
         """Begins a recording of frames like the one at hand, on any thread. The call may raise
         RecordingError."""
@@ -690,54 +641,10 @@ class App:
         rate = info.reported.fps or info.requested.fps or info.measured.fps
         return partial(Recorder, self.settings.recording, width, height, rate, session)
 
-    def _end_recording(self) -> None:
-        """Has the recording finished on its own thread: the picture does not wait for the disk."""
-        recorder, self._recorder = self._recorder, None
-        if recorder is None:
-            return
-        recorder.stop()
-        self._ending.append(recorder)
-        if recorder.error:
-            self._fail(recorder.error)
-
-    def _take_opened(self) -> None:
-        """Records from now on, if the recording that was asked for has begun."""
-        opening = self._opening
-        if opening is None or not opening.finished:
-            return
-        self._opening, self._recorder = None, opening.begun
-        if opening.error:
-            self._recorder_errors += 1
-            self._fail(opening.error)
-
-    def _take_ended(self) -> None:
-        """Says what became of recordings that have come to their end, by themselves or not."""
-        if self._recorder and self._recorder.error:
-            self._end_recording()
-        for recorder in [r for r in self._ending if r.finished]:
-            self._ending.remove(recorder)
-            self._ended(recorder)
-
-    def _ended(self, recorder: Recorder) -> None:
-        failed = recorder.error is not None and recorder.error in self._errors
-        summary = recorder.close()
-        self._recordings.append(summary)
-        self._recorder_errors += recorder.error is not None
-        if recorder.error is None:
-            lost = f", {summary.dropped} frames dropped" if summary.dropped else ""
-            self._say(f"recorded {summary.seconds:.1f} s{lost} to {summary.path}")
-        elif not failed:
-            self._fail(recorder.error)
-
     def _close(self) -> None:
         """Ends every thread, the recording first: nothing recorded is lost."""
         try:
-            if self._opening:
-                self._opening.join()
-                self._take_opened()
-            self._end_recording()
-            while self._ending:
-                self._ended(self._ending.pop(0))
+            self._deck.close()
         finally:
             end = time.monotonic() + _CLOSE
             for worker in self._workers:
@@ -766,7 +673,8 @@ class App:
         if self._hands and self._hands.failed:
             errors.append(HandsError(f"hands: {reason(self._hands.trouble)}"))
         errors += [
-            LiveDigitsError(f"the thread {name} ended by an error") for name in self._escaped
+            LiveDigitsError(f"the thread {name} ended by an error")
+            for name in self._overseer.escaped
         ]
         stats = self._figures.as_json(self._worker.stats)
         stats |= {
@@ -777,12 +685,11 @@ class App:
             "outages": self._source.signal.outages,
             "time_lost_s": round(self._source.signal.lost_s, 3),
             "worker_errors": self._worker_errors(),
-            "worker_hangs": {w.name: w.hangs for w in self._workers}
-            | {"search": self._search_hangs},
+            "worker_hangs": self._overseer.hangs() | {"search": self._search_hangs},
             "hands": self._handwork.as_json(self._follower.masked),
         }
-        stats["recording"] = dict(self._recordings[-1].as_json()) if self._recordings else None
-        return Outcome(self._lines, stats, tuple(self._recordings), tuple(errors))
+        stats["recording"] = dict(self._deck.ended[-1].as_json()) if self._deck.ended else None
+        return Outcome(self._lines, stats, tuple(self._deck.ended), tuple(errors))
 
 
 def _short(name: str) -> str:

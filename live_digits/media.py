@@ -145,6 +145,21 @@ def _missing(text: str) -> str:
     )
 
 
+def save_png(folder: Path, stem: str, picture: Image) -> Path:
+    """Writes a picture (uint8 BGR) under a name that is not taken yet; its path. Raises OSError."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data = np.asarray(cv2.imencode(".png", picture)[1]).tobytes()
+    path, number = folder / f"{stem}.png", 1
+    while True:
+        try:
+            with open(path, "xb") as file:
+                file.write(data)
+            return path
+        except FileExistsError:
+            number += 1
+            path = folder / f"{stem}_{number}.png"
+
+
 def why(error: Exception) -> str:
     """The reason without the address: that may hold a password."""
     if isinstance(error, av.error.ExitError):

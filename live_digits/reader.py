@@ -226,6 +226,21 @@ class Follower:
         self._known = None
 
 
+def labelled(seen: Seen, reading: Reading) -> tuple[Image, list[str]]:
+    """The crops of a frame's boxes, uint8 N×28×28, and what `reading`, its own, says of each."""
+    candidate_of = {t.id: t.candidate for t in seen.tracks}
+    labels = {
+        candidate_of[d.track]: f"{d.digit}  {d.confidence:.0%}"
+        for d in reading.digits
+        if d.track in candidate_of
+    }
+    unread = dict.fromkeys(reading.pending, "...") | dict.fromkeys(reading.rejected, "-")
+    for i, c in enumerate(seen.vision.candidates):
+        if c.primary and i not in labels and c.box in unread:
+            labels[i] = unread[c.box]
+    return crops(seen.vision, list(labels)), list(labels.values())
+
+
 def _without(vision: Vision, hidden: Callable[[Box], bool]) -> Vision:
     """Only the candidates that can be seen; neither are halves of a blob that is hidden, nor its
     unions with others."""

@@ -1,0 +1,136 @@
+"""The command line; the only rooms that print.
+
+Nothing heavy is imported before it is needed: help, and the line that names a missing system
+library, must come even where `import cv2` fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from live_digits import __version__
+from live_digits.cli import files, live, models
+from live_digits.cli.common import app, say
+from live_digits.errors import LiveDigitsError, reason
+
+__all__ = ["COMMANDS", "files", "invoke", "live", "main", "models"]
+
+COMMANDS = ("run", "read", "recordings", "evaluate", "train", "bench", "doctor", "cameras")
+app.registered_commands.sort(key=lambda c: COMMANDS.index(getattr(c.callback, "__name__", "")))
+_PACKAGES = {
+    "libGL.so.1": "libgl1",
+    "libgthread-2.0.so.0": "libglib2.0-0",
+    "libglib-2.0.so.0": "libglib2.0-0",
+    "libxcb.so.1": "libxcb1",
+    "libSM.so.6": "libsm6",
+    "libICE.so.6": "libice6",
+    "libXext.so.6": "libxext6",
+    "libX11.so.6": "libx11-6",
+}
+"""Debian's and Ubuntu's package of each system library that OpenCV's wheel asks for."""
+
+
+def _arguments(args: Sequence[str]) -> list[str]:
+    """The arguments with the command `run` where none is named."""
+    given = list(args)
+    first = given[0] if given else ""
+    if first in COMMANDS or first in ("-h", "--help", "--version"):
+        return given
+    if first.startswith(("--install-completion", "--show-completion")):
+        return given
+    if first and not first.startswith("-"):
+        return given
+    return ["run", *given]
+
+
+def _missing_library(error: BaseException) -> str | None:
+    """The line for a system library that `import cv2` misses."""
+    text = str(error)
+    library = text.partition(":")[0].strip()
+    if "cannot open shared object file" not in text:
+        return None
+    package = _PACKAGES.get(library)
+    if package is None:
+        return f"the system library {library} is missing; install the package that holds it"
+    return (
+        f"the system library {library} is missing: install it with  apt-get install {package}"
+        "  (Debian, Ubuntu; other systems name the package alike)"
+    )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"live-digits {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="print the version")
+    ] = False,
+) -> None:
+    del version
+
+
+def invoke(args: Sequence[str]) -> int:
+    """Runs one command line; the exit code. Every expected failure is one line on stderr."""
+    debug = "--debug" in args
+    # A file's name may hold bytes that are no text; as \\udcff it is right in JSON too.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    level = logging.DEBUG if debug else logging.WARNING
+    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
+    logging.getLogger("live_digits").setLevel(level)
+    rest = _arguments([a for a in args if a != "--debug"])
+    try:
+        return int(app(rest, prog_name="live-digits", standalone_mode=False) or 0)
+    except KeyboardInterrupt:
+        say("interrupted")
+        return 130
+    except SystemExit as e:
+        # So typer ends where the reader of a pipe has gone, and it is no failure.
+        if isinstance(e.__context__, BrokenPipeError):
+            return 0
+        raise
+    except Exception as e:
+        line = _line_of(e)
+        if debug or line is None:
+            raise
+        say(f"live-digits: {line}")
+        return 2
+
+
+def _line_of(error: Exception) -> str | None:
+    """The one line of an expected failure; None for what is a fault of this program."""
+    if isinstance(error, LiveDigitsError):
+        return reason(error)
+    if isinstance(error, ImportError):
+        return _missing_library(error)
+    described = getattr(error, "format_message", None)
+    if callable(described):
+        return f"{' '.join(str(described()).split())} (live-digits --help shows what there is)"
+    return None
+
+
+def main() -> None:
+    """The command `live-digits`."""
+    code = invoke(sys.argv[1:])
+    used = sys.modules.get("live_digits.sources")
+    if used is not None and used.blocked_readers():
+        # A read that blocks in a driver may return while Python takes itself apart, and would
+        # crash the process then.
+        logging.shutdown()
+        with contextlib.suppress(BrokenPipeError):  # the reader of a pipe has gone
+            sys.stdout.flush()
+            sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)

@@ -1,0 +1,187 @@
+"""The commands of files: read pictures and videos, list and repair recordings."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from live_digits.cli.common import (
+    AutoOption,
+    ConfigOption,
+    ModelOption,
+    ProfileOption,
+    SetOption,
+    app,
+    ended_by_signals,
+    hands_of,
+    is_video,
+    loader_of,
+    print_table,
+    progress_bar,
+    say,
+    settings_of,
+)
+from live_digits.errors import ConfigError
+
+if TYPE_CHECKING:
+    from live_digits.batch import Batch, Read
+
+
+@app.command()
+def read(
+    paths: Annotated[
+        list[str], typer.Argument(metavar="PATH...", help="pictures, folders, videos")
+    ],
+    json_: Annotated[
+        bool, typer.Option("--json", help="a line of JSON a picture or frame")
+    ] = False,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="a line of CSV a digit, with a header")
+    ] = False,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="DIR", help="write annotated copies there")
+    ] = None,
+    profile: ProfileOption = None,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+    model: ModelOption = None,
+    auto: AutoOption = False,
+) -> int:
+    """Reads pictures, folders and videos, in order. Exit code 1: something was left out."""
+    from live_digits.batch import CSV_HEADER, Batch, Saver
+    from live_digits.media import quiet
+    from live_digits.sources import expand_inputs
+
+    if json_ and csv:
+        raise ConfigError("--json and --csv exclude each other; choose one")
+    quiet()
+    settings = settings_of(config, set_, profile, model)
+    files = expand_inputs(paths)
+    batch = Batch(files, settings, loader_of(settings)(), auto)
+    if any(map(is_video, files)):
+        batch.hands = hands_of(settings)
+    saver = Saver(save, settings) if save else None
+    if csv:
+        print(",".join(CSV_HEADER))
+    done = 0
+    asked = threading.Event()
+    try:
+        # An exception out of the handler may be swallowed by a library's callback; a flag is not.
+        with ended_by_signals(asked.set), _progress(files) as out:
+            for item in batch:
+                done += 1
+                out(item, _shown(item, json_, csv))
+                if saver:
+                    saver.add(item)
+                if asked.is_set():
+                    raise KeyboardInterrupt
+    finally:
+        if saver:
+            saver.close()
+    return _left_out(batch, done)
+
+
+def _shown(item: Read, as_json: bool, as_csv: bool) -> str:
+    """What is printed of one picture or frame."""
+    from live_digits.batch import csv_rows
+
+    reading = item.reading
+    if as_json:
+        return json.dumps(reading.as_json(), ensure_ascii=False)
+    if as_csv:
+        return csv_rows(reading).rstrip("\n")
+    lines = " / ".join(reading.lines) or "no digits"
+    frame = f" {reading.time:8.3f} s" if reading.frame or reading.time else ""
+    return f"{reading.source}{frame}: {lines}"
+
+
+def _left_out(batch: Batch, done: int) -> int:
+    for reason in batch.skipped:
+        say(f"live-digits: {reason}")
+    if not batch.skipped:
+        return 0
+    return 1 if done else 2
+
+
+@contextlib.contextmanager
+def _progress(files: Sequence[Path]) -> Iterator[Callable[[Read, str], None]]:
+    """Prints results, over a bar where a terminal shows it."""
+    if not sys.stderr.isatty() or (len(files) == 1 and not is_video(files[0])):
+        yield lambda _, text: print(text, flush=True) if text else None
+        return
+    bar = progress_bar()
+    both = sys.stdout.isatty()
+    current: dict[str, Any] = {"path": "", "frames": 0}
+    with bar:
+        task = bar.add_task("reading", total=len(files), detail="")
+
+        def show(item: Read, text: str) -> None:
+            if item.reading.source != current["path"]:
+                current.update(path=item.reading.source, frames=0)
+                bar.advance(task, 1 if bar.tasks[0].fields["detail"] else 0)
+            current["frames"] += 1
+            detail = Path(item.reading.source).name
+            if current["frames"] > 1:
+                detail += f", frame {current['frames']}"
+            bar.update(task, detail=detail)
+            if text and both:
+                bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            elif text:
+                print(text, flush=True)
+
+        yield show
+        bar.update(task, completed=len(files), detail="done")
+
+
+@app.command()
+def recordings(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="recordings, or one; the setting's by default"),
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="a line of JSON a recording")] = False,
+    check: Annotated[bool, typer.Option("--check", help="only look, repair nothing")] = False,
+    config: ConfigOption = None,
+    set_: SetOption = None,
+) -> int:
+    """Lists recordings and repairs what a crash left; nothing is deleted. Exit code 1: damage is
+    left."""
+    from live_digits.media import quiet
+    from live_digits.recordings import sessions
+
+    quiet()
+    chosen = folder or Path(settings_of(config, set_, None, None).recording.folder)
+    rows, code = [], 0
+    told = []
+    for s in sessions(chosen, repair=not check):
+        code |= s.state in ("damaged", "torn")
+        if json_:
+            print(json.dumps(s.as_json(), ensure_ascii=False), flush=True)
+        minutes, seconds = divmod(s.seconds, 60)
+        digits = f"{s.digits}: {' / '.join(s.lines)}" if s.lines else str(s.digits)
+        rows.append((
+            s.path.name, f"{minutes:.0f}:{seconds:04.1f}", f"{s.bytes / 1e6:.1f} MB",
+            str(s.frames), str(s.dropped), str(s.parts), "yes" if s.raw else "no", s.state,
+            digits if len(digits) <= _WIDE else digits[: _WIDE - 1] + "…",
+        ))  # fmt: skip
+        if s.found:
+            told.append(f"{s.path}: {s.state}: {'; '.join(s.found)}")
+    if not json_ and rows:
+        names = ("recording", "length", "size", "frames", "dropped", "parts", "raw", "state")
+        print_table(f"recordings in {chosen}", (*names, "digits"), rows)
+    for line in told:
+        say(line)
+    if not rows:
+        say(f"no recordings in {chosen}")
+    return int(code)
+
+
+_WIDE = 40
+"""Characters of a recording's digits that the list shows."""

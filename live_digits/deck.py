@@ -1,0 +1,93 @@
+"""The recordings of one run: begun and ended off the picture's way, each one's end told.
+
+Belongs to the loop's thread. Beginning and finishing may wait for a disk, so both have a thread of
+their own (`recorder`); `tend`, called at each turn of the loop, sees what has become of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from live_digits.errors import LiveDigitsError
+from live_digits.recorder import Opening, Recorder
+from live_digits.types import RecordingSummary
+
+Begin = Callable[[], Recorder]
+"""Begins a recording; may raise RecordingError, on whatever thread it is called."""
+
+
+class Deck:
+    """At most one recording at a time, and those that still come to their end."""
+
+    def __init__(self, say: Callable[[str], None], fail: Callable[[LiveDigitsError], None]) -> None:
+        """`say` takes a line for the picture; `fail` a failure, each once."""
+        self._say, self._fail = say, fail
+        self._opening: Opening | None = None
+        self._ending: list[Recorder] = []
+        self._told: list[LiveDigitsError] = []
+        self.recorder: Recorder | None = None
+        """What records now."""
+        self.ended: list[RecordingSummary] = []
+        """The recordings that have come to their end."""
+        self.errors = 0
+        """Recordings that failed."""
+
+    def begin(self, begin: Begin) -> None:
+        """Begins a recording on a thread of its own."""
+        if self._opening:
+            self._say("the recording is still being opened: its disk takes its time")
+            return
+        self._opening = Opening(begin)
+
+    def begin_now(self, begin: Begin) -> None:
+        """Begins a recording here and now. Raises RecordingError."""
+        self.recorder = begin()
+
+    def end(self) -> None:
+        """Has the recording finished on its own thread."""
+        recorder, self.recorder = self.recorder, None
+        if recorder is None:
+            return
+        recorder.stop()
+        self._ending.append(recorder)
+        if recorder.error:
+            self._tell(recorder.error)
+
+    def tend(self) -> None:
+        """Takes a recording that has begun, and says what became of those that have ended, by
+        themselves or not."""
+        opening = self._opening
+        if opening and opening.finished:
+            self._opening, self.recorder = None, opening.begun
+            if opening.error:
+                self.errors += 1
+                self._tell(opening.error)
+        if self.recorder and self.recorder.error:
+            self.end()
+        for recorder in [r for r in self._ending if r.finished]:
+            self._ending.remove(recorder)
+            self._over(recorder)
+
+    def close(self) -> None:
+        """Finishes all of them; waits for their disks as long as these may take."""
+        if self._opening:
+            self._opening.join()
+            self.tend()
+        self.end()
+        while self._ending:
+            self._over(self._ending.pop(0))
+
+    def _over(self, recorder: Recorder) -> None:
+        summary = recorder.close()
+        self.ended.append(summary)
+        if recorder.error:
+            self.errors += 1
+            self._tell(recorder.error)
+        else:
+            lost = f", {summary.dropped} frames dropped" if summary.dropped else ""
+            self._say(f"recorded {summary.seconds:.1f} s{lost} to {summary.path}")
+
+    def _tell(self, error: LiveDigitsError) -> None:
+        if error not in self._told:
+            self._told.append(error)
+            self._fail(error)
