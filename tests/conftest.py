@@ -1,4 +1,4 @@
-"""What all tests share: long ones run when they are asked for, and a small disk."""
+"""What all tests share: long ones run when they are asked for, a small disk, the kits' fixtures."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from app_kit import make as make
+from app_kit import no_thread_stays as no_thread_stays
+from cli_kit import shell as shell
+from hands_kit import running as running
+from source_kit import camera as camera
+from source_kit import no_proxy as no_proxy
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
