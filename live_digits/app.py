@@ -134,14 +134,17 @@ class App:
         display: Display | None = None,
         options: Options | None = None,
         hands: HandsWorker | None = None,
+        looker: Looker | None = None,
+        follower: Follower | None = None,
     ) -> None:
         """`load` makes the classifier; it is called on the thread that uses it. `hands` is started
-        and closed here."""
+        and closed here, and so is `looker`, vision's thread: one of its own kind by default, as
+        `follower` is."""
         self.settings = settings
         self._options = options or Options()
         self._source, self._load, self._display = source, load, display
         self._worker = InferenceWorker(load)
-        self._looker = Looker(reuse=self._options.live)
+        self._looker = looker or Looker(reuse=self._options.live)
         self._hands = hands
         self._handwork = Handwork(settings, hands)
         self._handwork.write(self._options.air)
@@ -150,7 +153,7 @@ class App:
         self._overseer = Overseer(self._workers, self._say)
         self._deck = Deck(self._say, self._fail)
         self._search_errors = self._search_hangs = 0
-        self._follower = Follower(settings)
+        self._follower = follower or Follower(settings)
         self._pipeline = settings.pipeline
         self._stop = threading.Event()
         self._seen: Seen | None = None

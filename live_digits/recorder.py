@@ -16,7 +16,6 @@ import contextlib
 import dataclasses
 import json
 import math
-import os
 import platform
 import queue
 import shutil
@@ -46,8 +45,8 @@ from live_digits.session import (
     lock,
     part_name,
     save,
-    sync,
     sync_folder,
+    sync_path,
 )
 from live_digits.types import Image, Reading, RecordingSummary
 
@@ -324,7 +323,7 @@ class Recorder:
             try:
                 parts = tuple(self._parts)
                 for path in self._files(parts[-1]):
-                    _keep(path)
+                    sync_path(path)
                 if named < len(parts):
                     named = len(parts)
                     sync_folder(self.path)
@@ -514,16 +513,6 @@ def _new_folder(base: Path, started: datetime, min_free_mb: int) -> Path:
             f"no recording can be made in {base}: {reason(e)}; choose a folder that can be "
             "written with recording.folder"
         ) from e
-
-
-def _keep(path: Path) -> None:
-    """Has the disk keep a file as it is by now. Raises OSError."""
-    # A descriptor of its own: the files' owners may close theirs at any time.
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        sync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _free_mb(path: Path) -> int:

@@ -133,7 +133,13 @@ def sync_folder(folder: Path) -> None:
     """Has the disk keep a folder's names. Raises OSError."""
     if sys.platform == "win32":  # it keeps them by itself and opens no folder
         return
-    descriptor = os.open(folder, os.O_RDONLY)
+    sync_path(folder, os.O_RDONLY)
+
+
+def sync_path(path: Path, flags: int = os.O_RDWR) -> None:
+    """Has the disk keep a file as it is by now, by a descriptor of its own: the file's owners may
+    close theirs at any time. Raises OSError."""
+    descriptor = os.open(path, flags)
     try:
         sync(descriptor)
     finally:

@@ -188,12 +188,29 @@ class _Pictures(Feed):
             current = following if self._paced else self._load_next()
 
 
-class _Demo(Feed):
-    def __init__(self, settings: SourceSettings, *, lossless: bool, note: str = "") -> None:
+class Scene(Protocol):
+    """What the demo plays."""
+
+    def render(self, t: float) -> Image:
+        """The frame at `t` seconds, uint8 BGR H×W×3; nobody writes to it."""
+        ...
+
+
+class Demo(Feed):
+    """The built-in scene, or another one, drawn as it plays."""
+
+    def __init__(
+        self,
+        settings: SourceSettings,
+        *,
+        lossless: bool = False,
+        note: str = "",
+        scene: Scene | None = None,
+    ) -> None:
         mode = Mode(settings.width, settings.height, settings.fps)
         super().__init__(SourceInfo("demo", "demo", mode, mode), lossless=lossless)
         self.note = note
-        self._scene = DemoScene(settings.width, settings.height)
+        self._scene = scene or DemoScene(settings.width, settings.height)
 
     def _work(self) -> None:
         fps = self._info.requested.fps
@@ -228,7 +245,7 @@ def open_source(
     if spec == "auto":
         return _auto(settings, lossless)
     if spec == "demo":
-        return _Demo(settings, lossless=lossless)
+        return Demo(settings, lossless=lossless)
     if re.fullmatch(r"[0-9]{1,2}", spec):
         return Camera(int(spec), settings)
     if "://" in spec:
@@ -283,4 +300,4 @@ def _auto(settings: SourceSettings, lossless: bool) -> Source:
         camera.close()
         log.info("camera %s (%s) left out: no frame", spec, name)
     note = "no camera delivers a frame: showing the built-in demo"
-    return _Demo(settings, lossless=lossless, note=note)
+    return Demo(settings, lossless=lossless, note=note)

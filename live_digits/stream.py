@@ -49,8 +49,11 @@ class _Container:
         name: str,
         ended: threading.Event,
         miss: Callable[[int], None],
+        reading: _Reading | None = None,
     ) -> None:
+        """`reading`: what the container reads from, closed with it."""
         self._container, self._name, self._ended, self._miss = container, name, ended, miss
+        self._reading = reading
         stream = video_stream(container, name)
         size = stream.codec_context
         self.reported = Mode(size.width, size.height, float(stream.average_rate or 0))
@@ -67,6 +70,8 @@ class _Container:
 
     def close(self) -> None:
         self._container.close()
+        if self._reading:
+            self._reading.close()
 
 
 class Stream(LiveFeed):
@@ -102,27 +107,10 @@ class Pipe(LiveFeed):
         try:
             options = {"analyzeduration": str(_ANALYSE)}
             container = _open(reading, self._info.name, options, None)
-            return _Piped(container, self._info.name, ended, self._miss, reading)
+            return _Container(container, self._info.name, ended, self._miss, reading)
         except BaseException:
             reading.close()
             raise
-
-
-class _Piped(_Container):
-    def __init__(
-        self,
-        container: av.container.InputContainer,
-        name: str,
-        ended: threading.Event,
-        miss: Callable[[int], None],
-        reading: _Reading,
-    ) -> None:
-        super().__init__(container, name, ended, miss)
-        self._reading = reading
-
-    def close(self) -> None:
-        super().close()
-        self._reading.close()
 
 
 class _Reading:

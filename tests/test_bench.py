@@ -439,22 +439,26 @@ def test_the_program_runs_at_a_cameras_pace(case: Case, tmp_path: Path) -> None:
 
 
 def test_a_program_without_savings_is_one() -> None:
-    from live_digits.app import App
-    from live_digits.bench.paced import _unsaved
+    from live_digits.app import App, Options
+    from live_digits.bench.paced import _app
     from live_digits.bench.variants import Forgetful
     from live_digits.config import Settings
 
-    def made() -> App:
-        return App(Settings(), FakeSource([]), FakeClassifier)
+    def made(savings: bool) -> App:
+        case = replace(SMALL, savings=savings)
+        return _app(case, Settings(), FakeSource([]), None, Options(live=True))
 
-    with _unsaved():
-        without = made()
-        assert pipeline.WORKING_SIDE > 10_000
-    usual = made()
+    without, usual = made(False), made(True)
     assert isinstance(without._follower, Forgetful)
     assert not isinstance(usual._follower, Forgetful)
     assert without._follower._savings == NO_SAVINGS
     assert without._looker._reuse is False
+    assert usual._looker._reuse is True
+
+
+def test_vision_without_savings_is_so_for_a_while() -> None:
+    with vision_of(NO_SAVINGS):
+        assert pipeline.WORKING_SIDE > 10_000
     assert pipeline.WORKING_SIDE < 10_000
 
 

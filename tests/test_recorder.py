@@ -531,7 +531,7 @@ def test_whatever_the_disk_refuses_stops_with_one_message(
         raise OSError(code, os.strerror(code))
 
     target = {"film": (recorder.Film, "add"), "lines": (recorder.Lines, "add"),
-              "sync": (recorder, "sync")}[where]  # fmt: skip
+              "sync": (recorder, "sync_path")}[where]  # fmt: skip
     monkeypatch.setattr(*target, refuse)
     film.write(picture(10), reading(10, 1.0), 1.0)
     error = wait_for_error(film)

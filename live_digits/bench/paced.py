@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -12,15 +12,14 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from live_digits import app as live_app
 from live_digits import classifier
 from live_digits.app import App, Display, Options
 from live_digits.bench.scenes import RATE, Scene, moving, resting
 from live_digits.bench.spread import percentile
 from live_digits.bench.variants import NO_SAVINGS, Forgetful, fitted, vision_of
 from live_digits.config import Settings, SourceSettings
-from live_digits.errors import LiveDigitsError
-from live_digits.sources import Source, open_source
+from live_digits.looker import Looker
+from live_digits.sources import Demo, Source
 from live_digits.stats import peak_memory_mb
 from live_digits.types import Image, Reading
 
@@ -97,9 +96,9 @@ class _Played:
         self._frames = [*there, *there[-2:0:-1]]
         self._next = 0
 
-    def render(self, seconds: float) -> Image:
-        """Stands for DemoScene.render."""
-        del seconds
+    def render(self, t: float) -> Image:
+        """See sources.Scene."""
+        del t
         self._next += 1
         return self._frames[self._next % len(self._frames)]
 
@@ -110,8 +109,8 @@ class _Drawn:
     def __init__(self, scene: Scene) -> None:
         self._scene = scene
 
-    def render(self, seconds: float) -> Image:
-        return self._scene(seconds * RATE)
+    def render(self, t: float) -> Image:
+        return self._scene(t * RATE)
 
 
 def _source(case: Case) -> tuple[Source, float]:
@@ -128,12 +127,7 @@ def _source(case: Case) -> tuple[Source, float]:
     else:
         playing, cost = _Played(scene, _KEPT[case.scene]), 0.0
     settings = SourceSettings(width=case.width, height=case.height, fps=case.fps)
-    source = open_source("demo", settings)
-    inside = vars(source)
-    if "_scene" not in inside:
-        raise LiveDigitsError("the demo's source has no scene to put another in its place")
-    inside["_scene"] = playing
-    return source, cost
+    return Demo(settings, scene=playing), cost
 
 
 class _Full:
@@ -184,21 +178,16 @@ def _case(job: Mapping[str, Any]) -> tuple[Case, str]:
     return Case(**rest), folder
 
 
-@contextlib.contextmanager
-def _unsaved() -> Iterator[None]:
-    """Has a live program that is made meanwhile do without any saving. For the whole process."""
-    inside = vars(live_app)
-    looker, follower = inside["Looker"], inside["Follower"]
-    made: dict[str, Any] = {
-        "Looker": lambda **_: looker(reuse=False),
-        "Follower": lambda settings: Forgetful(settings, NO_SAVINGS),
-    }
-    try:
-        inside.update(made)
-        with vision_of(NO_SAVINGS):
-            yield
-    finally:
-        inside.update(Looker=looker, Follower=follower)
+def _app(case: Case, settings: Settings, source: Source, display: Any, options: Options) -> App:
+    """The live program over a case, without any saving where the case wants none."""
+    model = settings.model
+    net = classifier.load(model.name, threads=model.threads, batch=model.batch)
+    if case.savings:
+        return App(settings, source, lambda: net, cast("Display | None", display), options)
+    return App(
+        settings, source, lambda: net, cast("Display | None", display and _Full(display)), options,
+        looker=Looker(reuse=False), follower=Forgetful(settings, NO_SAVINGS),
+    )  # fmt: skip
 
 
 def _held() -> float:
@@ -220,14 +209,10 @@ def run_app(job: Mapping[str, Any]) -> dict[str, Any]:
         recording=replace(base.recording, folder=folder),
     )
     display = _window(settings) if case.window else None
-    if display is not None and not case.savings:
-        display = _Full(display)
-    model = settings.model
-    net = classifier.load(model.name, threads=model.threads, batch=model.batch)
     watch = _Watch(source)
     options = Options(case.record, case.seconds, each=watch.each, live=True)
-    with contextlib.nullcontext() if case.savings else _unsaved():
-        live = App(settings, source, lambda: net, cast("Display | None", display), options)
+    with contextlib.nullcontext() if case.savings else vision_of(NO_SAVINGS):
+        live = _app(case, settings, source, display, options)
         before = _held()
         start, begun = time.process_time(), time.monotonic()
         outcome = live.run()
