@@ -39,7 +39,7 @@ from live_digits.inference import InferenceWorker
 from live_digits.looker import Looker
 from live_digits.media import save_png
 from live_digits.occlusion import Cover
-from live_digits.overlay import contact_sheet, decorate, draw, stage_view
+from live_digits.overlay import annotate, contact_sheet, decorate, draw, stage_view
 from live_digits.overseer import Overseer
 from live_digits.pipeline import Vision
 from live_digits.reader import Follower, Seen, labelled
@@ -406,10 +406,11 @@ class App:
 
     def _drawn(self, image: Image, reading: Reading, status: Status) -> Image:
         """The annotated picture, or the stage that is being watched."""
-        result = draw(image, reading, status, self._with_confidence)
         if not self._view or self._seen is None:
-            return result
+            return draw(image, reading, status, self._with_confidence)
         vision, view = self._seen.vision, VIEWS[self._view]
+        # Of a single stage's view only the size is asked; the grid has one status bar, not two.
+        result = annotate(image, reading, self._with_confidence) if view == "grid" else image
         known = self._stage
         if known and known[0] is vision and known[1:3] == (view, result.shape):
             picture: Image = known[3].copy()  # a stage's own picture changes only with a new look
