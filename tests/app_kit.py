@@ -196,7 +196,12 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
         statuses.append(status)
         return overlay.draw(image, reading, status, confidence)
 
+    def decorate(picture: Image, status: Status) -> None:
+        statuses.append(status)
+        overlay.decorate(picture, status)
+
     monkeypatch.setattr(app, "draw", draw)
+    monkeypatch.setattr(app, "decorate", decorate)
 
     def made(
         source: Source | None = None,
