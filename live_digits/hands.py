@@ -41,6 +41,7 @@ import platformdirs
 
 from live_digits.config import HandsSettings
 from live_digits.errors import HandsError, MissingExtraError
+from live_digits.motion import apart
 from live_digits.outside import Apart, ApartError, read_bytes
 from live_digits.types import Box, Floats, Image
 from live_digits.worker import Worker
@@ -506,11 +507,8 @@ def moved(before: Floats, now: Floats) -> bool:
     over the picture counts as movement."""
     if before.shape != now.shape:
         return True
-    change = now - before
-    change -= np.median(change)
-    size = np.abs(change)
-    noise = _MOTION_NOISE * _TO_SIGMA * float(np.median(size))
-    least = min(max(_MOTION_LEAST, noise), _MOTION_MOST)
+    size, noise = apart(before, now)
+    least = min(max(_MOTION_LEAST, _MOTION_NOISE * _TO_SIGMA * noise), _MOTION_MOST)
     return int(np.count_nonzero(size > least)) >= _MOTION_CELLS
 
 

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 
 from live_digits.config import PipelineSettings
+from live_digits.motion import apart
 from live_digits.pipeline import Vision, find
 from live_digits.types import Floats, Frame, Image
 from live_digits.worker import Worker
@@ -59,9 +60,8 @@ def changed(before: Floats, now: Floats) -> bool:
     """Whether two thumbnails differ by more than noise and a common change of the light."""
     if before.shape != now.shape:
         return True
-    apart = now - before
-    apart = np.abs(apart - np.median(apart))
-    return bool(apart.max() > max(_LEAST_CHANGE, _NOISES * float(np.median(apart))))
+    size, noise = apart(before, now)
+    return bool(size.max() > max(_LEAST_CHANGE, _NOISES * noise))
 
 
 _Asked = tuple[Frame, PipelineSettings]
