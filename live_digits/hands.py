@@ -44,7 +44,7 @@ from live_digits.errors import HandsError, MissingExtraError
 from live_digits.motion import apart
 from live_digits.outside import Apart, ApartError, read_bytes
 from live_digits.types import Box, Floats, Image
-from live_digits.worker import Worker
+from live_digits.worker import Worker, percentiles
 
 MODEL_URL = (
     "https://storage.googleapis.com/mediapipe-models/"
@@ -105,7 +105,6 @@ _PATIENCE = 10.0
 """Seconds that a look may take before it counts as hanging: the thread stands back."""
 _MOST_TIMES = 4096
 """Durations kept for the statistics."""
-_PERCENTILES = (50, 95, 99)
 _NEEDLESS = ("tensorflow", "sounddevice")
 """What MediaPipe imports where it finds it, and does without where not. TensorFlow (for the making
 of its documentation) costs seconds that hold Python's lock and half a gigabyte; sounddevice starts
@@ -527,10 +526,7 @@ class HandsStats:
     @property
     def ms(self) -> dict[str, float] | None:
         """p50, p95 and p99 of a look in milliseconds; None before the first."""
-        if not self.times:
-            return None
-        values = 1000 * np.percentile(self.times, _PERCENTILES, method="nearest")
-        return {f"p{p}": round(float(v), 3) for p, v in zip(_PERCENTILES, values, strict=True)}
+        return percentiles(self.times)
 
     def as_json(self) -> dict[str, Any]:
         return {"frames": self.frames, "seen": self.seen, "ms": self.ms}

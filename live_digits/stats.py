@@ -14,10 +14,10 @@ from typing import Any
 import live_digits
 from live_digits.inference import InferenceStats
 from live_digits.types import Reading, Status
+from live_digits.worker import percentiles
 
 KEPT = 65_536
 """Durations kept of each kind, the newest: percentiles are theirs."""
-_PERCENTILES = (50, 95, 99)
 _REFRESH = 0.5
 """Seconds between new figures on the picture: numbers that race cannot be read."""
 _RATE_SPAN = 1.5
@@ -43,17 +43,6 @@ class Durations:
     def percentiles(self) -> dict[str, float] | None:
         """p50, p95 and p99 in milliseconds; None where nothing was measured."""
         return percentiles(self._values)
-
-
-def percentiles(seconds: deque[float] | tuple[float, ...]) -> dict[str, float] | None:
-    """p50, p95 and p99 (nearest rank) in milliseconds; None of nothing."""
-    if not seconds:
-        return None
-    ordered = sorted(seconds)
-    return {
-        f"p{p}": round(1000 * ordered[min(len(ordered) - 1, len(ordered) * p // 100)], 3)
-        for p in _PERCENTILES
-    }
 
 
 def process_start() -> float:
