@@ -18,13 +18,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-from fakes import FakeDisplay
+from fakes import FakeDevice, FakeDisplay
 
 from live_digits import classifier, film, recorder
 from live_digits.app import App, Display, Options
@@ -38,10 +39,12 @@ from live_digits.config import (
     option_of,
     slider_max,
 )
-from live_digits.errors import DisplayError, SourceError
+from live_digits.demo import DemoScene
+from live_digits.errors import DisplayError
+from live_digits.link import Limits
 from live_digits.media import video_frames
-from live_digits.sources import Source, open_source
-from live_digits.types import Classifier, Floats, Frame, Image, Reading, Signal, SourceInfo
+from live_digits.sources import Source
+from live_digits.types import Classifier, Floats, Image, Reading
 from live_digits.window import TITLE, Command, Window, check_display
 
 SECONDS = float(os.environ.get("LIVE_DIGITS_SOAK_SECONDS", "3600"))
@@ -56,7 +59,9 @@ MOST_HANGS = 2
 GROWTH = 60.0
 """MB between the medians of the second and the last fifth of the run."""
 WORST_GAP = 15.0
-"""Seconds without a new picture, stalls of the source aside; this machine may be busy."""
+"""Seconds without a new picture, outages aside; this machine may be busy."""
+RETURNS = 2.0
+"""Seconds within which the picture of a camera that is back is back."""
 
 pytestmark = [
     pytest.mark.soak,
@@ -64,50 +69,29 @@ pytestmark = [
 ]
 
 
-class StallingSource:
-    """The demo, which can hold its frames back as a camera does that hangs."""
+class DemoCamera(FakeDevice):
+    """A camera that sees the demo, and can be unplugged or go silent at any moment."""
 
-    def __init__(self, inner: Source) -> None:
-        self._inner = inner
-        self.stalled_until = 0.0
+    def __init__(self, asked: SourceSettings) -> None:
+        super().__init__(Limits())
+        self.size = asked.width, asked.height
+        self.images_given = partial(next, self._pictures(asked))
+        self.away_until = 0.0
 
-    note: str = ""
+    def fail(self, fault: str, seconds: float) -> None:
+        self.fault, self.away_until = fault, time.monotonic() + seconds
 
-    @property
-    def captured(self) -> int:
-        return self._inner.captured
+    def turn(self) -> None:
+        if self.fault and time.monotonic() > self.away_until:
+            self.fault = ""
 
-    @property
-    def dropped(self) -> int:
-        return self._inner.dropped
-
-    @property
-    def signal(self) -> Signal:
-        return self._inner.signal
-
-    @property
-    def error(self) -> SourceError | None:
-        return self._inner.error
-
-    @property
-    def info(self) -> SourceInfo:
-        return self._inner.info
-
-    @property
-    def finished(self) -> bool:
-        return self._inner.finished
-
-    def start(self) -> None:
-        self._inner.start()
-
-    def read(self, timeout: float) -> Frame | None:
-        if time.monotonic() < self.stalled_until:
-            time.sleep(timeout)
-            return None
-        return self._inner.read(timeout)
-
-    def close(self) -> None:
-        self._inner.close()
+    @staticmethod
+    def _pictures(asked: SourceSettings) -> Iterator[Image]:
+        scene, begun, number = DemoScene(asked.width, asked.height), time.monotonic(), 0
+        while True:
+            number = max(number + 1, int((time.monotonic() - begun) * asked.fps))
+            time.sleep(max(0.0, begun + number / asked.fps - time.monotonic()))
+            yield scene.render(number / asked.fps)
 
 
 class FailingNet:
@@ -133,23 +117,25 @@ class FailingNet:
 class Faults:
     """Makes one fault after the other, from the loop's own thread."""
 
-    def __init__(self, rng: random.Random, source: StallingSource, window: bool) -> None:
+    def __init__(self, rng: random.Random, camera: DemoCamera, window: bool) -> None:
         self.made: list[dict[str, Any]] = []
         self.commands: list[Command] = []
         self.sliders: PipelineSettings | None = None
         self.slow_until = 0.0
-        self._rng, self._source = rng, source
+        self._rng, self._camera = rng, camera
         self._begun = time.monotonic()
         self._due = EVERY
         self._sliders_until = 0.0
         self._kinds: list[Callable[[], None]] = [
-            self.stall, self.slow_disk, self.exception, self.hang, self.sliders_moved,
-            self.config_written, self.new_recording, self.search, *([self.resize] * window),
+            self.stall, self.unplug, self.slow_disk, self.exception, self.hang,
+            self.sliders_moved, self.config_written, self.new_recording, self.search,
+            *([self.resize] * window),
         ]  # fmt: skip
         self._rest: list[Callable[[], None]] = []
 
     def turn(self) -> None:
         now = time.monotonic()
+        self._camera.turn()
         if self._sliders_until and now > self._sliders_until:
             self._sliders_until, self.sliders = 0.0, PipelineSettings()
         if now - self._begun < self._due or now - self._begun > SECONDS - EVERY:
@@ -167,7 +153,10 @@ class Faults:
         return sum(f["fault"] == name for f in self.made)
 
     def stall(self) -> None:
-        self._source.stalled_until = time.monotonic() + LASTS
+        self._camera.fail("silent", LASTS)
+
+    def unplug(self) -> None:
+        self._camera.fail("away", LASTS)
 
     def slow_disk(self) -> None:
         self.slow_until = time.monotonic() + LASTS
@@ -325,10 +314,10 @@ def test_an_hour_of_faults(
         recording=RecordingSettings(folder=str(tmp_path / "r"), min_free_mb=0, crf=40),
     )
     config = tmp_path / "config.yaml"
-    source = StallingSource(open_source("demo", asked))
+    camera = DemoCamera(asked)
     inner, windowed = screen()
     view = FaultyScreen(inner)
-    faults = Faults(random.Random(seed), source, windowed)
+    faults = Faults(random.Random(seed), camera, windowed)
     add = film.Film.add
 
     def slow_add(one: film.Film, image: Image, when: float) -> None:
@@ -344,7 +333,7 @@ def test_an_hour_of_faults(
 
     def each(reading: Reading) -> None:
         now = time.monotonic()
-        if now - source.stalled_until > 1:
+        if now - camera.away_until > RETURNS:
             gaps.append(now - last[0])
         last[0] = now
         frames.append(reading.frame)
@@ -353,8 +342,8 @@ def test_an_hour_of_faults(
         return FailingNet()
 
     options = Options(record=True, duration=SECONDS, config=config, each=each, live=True)
-    live = App(settings, cast(Source, source), net, view, options)
-    sampler = Sampler(cast(Source, source))
+    live = App(settings, camera, net, view, options)
+    sampler = Sampler(camera)
     sampler.start()
     view.faults = faults
     outcome = live.run()
@@ -371,11 +360,14 @@ def test_an_hour_of_faults(
         "recordings": len(recordings), "recorded": kept, "recording_dropped": dropped,
         "shown": stats["frames_shown"], "captured": stats["frames_captured"],
         "dropped": stats["dropped"], "worst_gap_s": round(max(gaps), 2),
+        "outages": camera.signal.outages, "reconnects": camera.signal.reconnects,
         "errors": [str(e) for e in outcome.errors], "stats": stats, "faults": faults.made,
         "samples": sampler.samples,
     }  # fmt: skip
 
     assert outcome.errors == ()
+    assert camera.signal.outages >= faults.count("stall") + faults.count("unplug")
+    assert camera.signal.reconnects >= faults.count("unplug")
     assert len(faults.made) >= min(5, SECONDS / EVERY - 2)
     assert stats["worker_errors"]["inference"] == faults.count("exception")
     assert stats["worker_hangs"]["inference"] == faults.count("hang")
