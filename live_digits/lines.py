@@ -16,12 +16,37 @@ _WORD_GAP = 1.5
 _WORD_RATIO = 1.8
 """... this many times the line's median gap, whichever is larger."""
 
+_BAR = 0.45
+"""Width over height below which a 1 is a bare stroke."""
+_COUNT = ["1", "11", "111"]
+"""I, II, III: what a line of roman numerals holds in this order and a line of numbers hardly
+ever."""
+
+
+def roman(digits: Sequence[Digit]) -> tuple[Digit, ...]:
+    """Those 1s that are the I's of a line that counts I, II, III, and nothing but bare strokes."""
+    bars = [d for d in digits if d.digit == 1 and d.box.w < _BAR * d.box.h]
+    if len(bars) < len("".join(_COUNT)):
+        return ()
+    bare = set(bars)
+    found: list[Digit] = []
+    for line in _lines(sorted(digits, key=_place)):
+        numbers = _text(line).split()
+        counts = any(numbers[i : i + len(_COUNT)] == _COUNT for i in range(len(numbers)))
+        if counts and bare.issuperset(line):
+            found += line
+    return tuple(found)
+
+
+def _place(d: Digit) -> tuple[int, ...]:
+    return (*d.box.as_list(), d.digit, d.track)
+
 
 def reading_order(digits: Sequence[Digit]) -> tuple[tuple[Digit, ...], tuple[str, ...]]:
     """Digits in reading order and the text lines they form, top to bottom; a wide gap in a line
     becomes a space. Lines may be tilted: neighbours are chained, not binned. The order in which the
     digits are handed in does not matter."""
-    lines = _lines(sorted(digits, key=lambda d: (*d.box.as_list(), d.digit, d.track)))
+    lines = _lines(sorted(digits, key=_place))
     ordered = tuple(d for line in lines for d in line)
     return ordered, tuple(_text(line) for line in lines)
 

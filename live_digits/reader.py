@@ -6,7 +6,7 @@ an answer, learns answers whenever they come, and gives each frame's reading fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from live_digits.config import PipelineSettings, ReadingSettings, Settings
 from live_digits.inference import Answer
 from live_digits.labels import Labels, numbered, resolve_once
-from live_digits.lines import reading_order
+from live_digits.lines import reading_order, roman
 from live_digits.pipeline import Vision, crops, find
 from live_digits.tracker import Tracker
 from live_digits.types import CROP_SIZE, Box, Classifier, Digit, Frame, Image, Reading, Track
@@ -35,12 +35,23 @@ def read_picture(frame: Frame, settings: Settings, classifier: Classifier) -> Re
     resolution = resolve_once(
         vision.candidates, classifier.classify(crops(vision)), settings.reading
     )
-    digits, lines = reading_order(resolution.digits)
+    digits, rejected = _without_letters(resolution.digits, resolution.rejected)
+    ordered, lines = reading_order(digits)
     height, width = frame.image.shape[:2]
     return Reading(
         frame.source, frame.seq, frame.time, width, height,
-        numbered(digits), lines, (), resolution.rejected,
+        numbered(ordered), lines, (), rejected,
     )  # fmt: skip
+
+
+def _without_letters(
+    digits: Sequence[Digit], rejected: tuple[Box, ...]
+) -> tuple[Sequence[Digit], tuple[Box, ...]]:
+    """What remains where roman numerals are no digits, and the boxes that carry none."""
+    letters = roman(digits)
+    if not letters:
+        return digits, rejected
+    return [d for d in digits if d not in letters], rejected + tuple(d.box for d in letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +184,12 @@ class Follower:
             if box.area * 2 >= track.box.area:
                 digits.append(replace(held, box=box))
         self._held = {d.track: d for d in digits}
-        ordered, lines = reading_order(digits)
+        shown, rejected = _without_letters(digits, resolution.rejected)
+        ordered, lines = reading_order(shown)
         frame = seen.frame
         reading = Reading(
             frame.source, frame.seq, frame.time, width, height,
-            ordered, lines, resolution.pending, resolution.rejected,
+            ordered, lines, resolution.pending, rejected,
         )  # fmt: skip
         self._known = None if missing else (state, seen.vision, reading)
         return reading

@@ -13,7 +13,8 @@ from live_digits.config import Settings
 from live_digits.demo import DemoScene
 from live_digits.reader import read_picture
 from live_digits.training import evaluate, render
-from live_digits.training.render import Glyphs, Page
+from live_digits.training.glyphs import Glyphs
+from live_digits.training.render import Page
 from live_digits.types import Box, Classifier, Frame, Image
 
 PAGES = 40

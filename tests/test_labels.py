@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from live_digits.config import ReadingSettings
 from live_digits.labels import Labels, Resolution, numbered, resolve_once
-from live_digits.lines import reading_order
+from live_digits.lines import reading_order, roman
 from live_digits.types import CLASSES, NOT_A_DIGIT, Box, Candidate, Digit, Floats, Track
 
 SETTINGS = ReadingSettings(confidence=0.6)
@@ -448,3 +449,24 @@ def test_the_edge_of_a_thing_is_no_1() -> None:
     for sides, read in ((0.03, True), (0.4, False)):
         one = Candidate(Box(0, 0, 4, 30), frozenset((1,)), True, 60, 100, sides)
         assert bool(resolve_once([one], rows((1, 0.99)), SETTINGS).digits) == read
+
+
+def numerals(*lines: str) -> list[Digit]:
+    """Lines of I's and digits: an I is a bare stroke."""
+    return [replace(d, box=replace(d.box, w=8)) if d.digit == 1 else d for d in text(*lines)]
+
+
+def test_a_line_that_counts_in_roman_numerals_holds_no_digit() -> None:
+    heading = numerals("1 11 111 1 11 111")
+    table = [replace(d, box=replace(d.box, y=d.box.y + 90)) for d in numerals("42 17 11 30")]
+    assert {d.track for d in roman([*heading, *table])} == {d.track for d in heading}
+
+
+@pytest.mark.parametrize("line", ["1 11 1", "111 11 1", "1 11 112", "1", "111", "11 11 11"])
+def test_other_lines_of_ones_are_numbers(line: str) -> None:
+    assert roman(numerals(line)) == ()
+
+
+def test_ones_with_flags_are_numbers() -> None:
+    wide = [replace(d, box=replace(d.box, w=d.box.h // 2)) for d in text("1 11 111")]
+    assert roman(wide) == ()

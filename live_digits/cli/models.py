@@ -116,6 +116,10 @@ def train(
     ] = Path("models"),
     mnist: MnistOption = None,
     sets: SetsOption = None,
+    fonts: Annotated[
+        Path | None,
+        typer.Option("--fonts", metavar="DIR", help="font files to draw digits and letters from"),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="the same seed trains the same model")] = 1,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, max=1000, help="the recipe's by default")
@@ -141,7 +145,7 @@ def train(
         try:
             trained = training.train(
                 name, out, mnist, sets, seed, epochs, quick, progress,
-                bar.console.print if shown else say,
+                bar.console.print if shown else say, fonts=fonts,
             )  # fmt: skip
         except OSError as e:
             raise ConfigError(f"--out {out} cannot be written: {e.strerror or e}") from e

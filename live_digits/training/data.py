@@ -21,8 +21,9 @@ import numpy.typing as npt
 
 from live_digits.crops import normalise
 from live_digits.errors import LiveDigitsError, MissingExtraError
-from live_digits.training.negatives import drawn_digits, negatives
-from live_digits.training.render import Glyphs, crops_of, page
+from live_digits.training.glyphs import Alphabet, Glyphs
+from live_digits.training.negatives import drawn_digits, font_digits, negatives
+from live_digits.training.render import crops_of, page
 from live_digits.types import CROP_SIZE, NOT_A_DIGIT, Floats, Image
 
 Say = Callable[[str], None]
@@ -30,7 +31,7 @@ Say = Callable[[str], None]
 MNIST_LICENCE = "CC BY-SA 3.0 (Yann LeCun and Corinna Cortes)"
 PAGE_DIGITS, PAGE_OTHERS = "pages", "not a digit, pages"
 """Names of the pool's parts that come from drawn pages."""
-_NO_DIGIT, _DRAWN = "not a digit", "drawn"
+_NO_DIGIT, _DRAWN, _FONTS = "not a digit", "drawn", "fonts"
 _MADE = (PAGE_DIGITS, PAGE_OTHERS, _NO_DIGIT)
 """The parts whose labels come from how the crop was made, and may be wrong about what it shows."""
 _CONTRADICTED = 0.75
@@ -224,18 +225,24 @@ def assemble(
     pages: int,
     seed: tuple[int, ...],
     progress: Callable[[int, int], None] | None = None,
+    alphabet: Alphabet | None = None,
+    of_fonts: int = 0,
 ) -> Pool:
-    """The sets, `drawn` digits made of strokes, `not_digits` crops of class 10, and what the live
-    pipeline finds on `pages` drawn pages, as one pool."""
+    """The sets, `drawn` digits made of strokes, `of_fonts` digits of the alphabet's fonts,
+    `not_digits` crops of class 10, and what the live pipeline finds on `pages` drawn pages, as one
+    pool. Letters and pages are written in fonts, too, where there are some."""
     rng = np.random.default_rng(seed)
     parts = {s.name: (s.crops, s.labels) for s in sets}
     base = pool(parts)
-    no = negatives(not_digits, base.crops, base.labels, rng)
+    glyphs = Glyphs(base.crops, base.labels, alphabet)
+    no = negatives(not_digits, glyphs, rng)
     parts[_NO_DIGIT] = (no, np.full(len(no), NOT_A_DIGIT, np.uint8))
     if drawn:
         parts[_DRAWN] = drawn_digits(drawn, rng)
+    if alphabet and of_fonts:
+        parts[_FONTS] = font_digits(of_fonts, alphabet, rng)
     if pages:
-        crops, labels = rendered(pages, Glyphs(base.crops, base.labels), seed, progress)
+        crops, labels = rendered(pages, glyphs, seed, progress)
         digit = labels != NOT_A_DIGIT
         parts[PAGE_DIGITS] = crops[digit], labels[digit]
         parts[PAGE_OTHERS] = crops[~digit], labels[~digit]

@@ -13,6 +13,7 @@ import numpy as np
 
 from live_digits.crops import normalise
 from live_digits.training import strokes
+from live_digits.training.glyphs import Alphabet, Glyphs, any_digit, any_other
 from live_digits.types import CROP_SIZE, Image
 
 _CUTS: dict[int, str] = {
@@ -21,10 +22,12 @@ _CUTS: dict[int, str] = {
 """The halves (top, bottom, left, right) of a digit that are no other digit."""
 
 _HEIGHT = 64
+_OF_FONTS = 0.6
+"""Share of the letters and signs that come from fonts, where there are some."""
 _LEAST = 0.05
 """Mean ink of the 10×10 pixels that a crop must at least fill; below it the crop is empty."""
 
-Maker = Callable[[np.random.Generator, Image, Image], Image]
+Maker = Callable[[np.random.Generator, Glyphs], Image]
 
 
 def _tight(ink: Image) -> Image:
@@ -36,14 +39,14 @@ def _tight(ink: Image) -> Image:
     return np.array(box, np.uint8)
 
 
-def _half(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
+def _half(rng: np.random.Generator, glyphs: Glyphs) -> Image:
     """A part of one digit, 35 to 55 % of its height or width."""
     while True:
-        i = int(rng.integers(len(crops)))
-        sides = _CUTS.get(int(labels[i]))
+        i = int(rng.integers(len(glyphs.crops)))
+        sides = _CUTS.get(int(glyphs.labels[i]))
         if sides:
             break
-    ink = cv2.resize(_tight(crops[i]), None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
+    ink = cv2.resize(_tight(glyphs.crops[i]), None, fx=3, fy=3, interpolation=cv2.INTER_CUBIC)
     h, w = ink.shape
     share = float(rng.uniform(0.35, 0.55))
     side = sides[int(rng.integers(len(sides)))]
@@ -57,13 +60,13 @@ def _half(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
     return np.array(parts[side], np.uint8)
 
 
-def _drawn_or_real(rng: np.random.Generator, crops: Image) -> Image:
+def _drawn_or_real(rng: np.random.Generator, glyphs: Glyphs) -> Image:
     """A tight digit, 64 pixels high."""
     if rng.random() < 0.25:
         hand = strokes.Hand.random(rng)
         ink = _tight(strokes.digit(int(rng.integers(10)), hand, rng, _HEIGHT))
     else:
-        ink = _tight(crops[int(rng.integers(len(crops)))])
+        ink = _tight(glyphs.crops[int(rng.integers(len(glyphs.crops)))])
     scale = _HEIGHT / ink.shape[0]
     return np.asarray(
         cv2.resize(
@@ -72,13 +75,12 @@ def _drawn_or_real(rng: np.random.Generator, crops: Image) -> Image:
     )
 
 
-def _several(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
+def _several(rng: np.random.Generator, glyphs: Glyphs) -> Image:
     """Two or three digits, or one and the half of its neighbour, touching or nearly, in a row."""
-    del labels
     count = 2 if rng.random() < 0.8 else 3
     parts = []
     for _ in range(count):
-        ink = _drawn_or_real(rng, crops)
+        ink = _drawn_or_real(rng, glyphs)
         scale = float(rng.uniform(0.75, 1.0))
         parts.append(cv2.resize(ink, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
     if rng.random() < 0.3:
@@ -95,10 +97,9 @@ def _several(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
     return _tight(canvas)
 
 
-def _stacked(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
+def _stacked(rng: np.random.Generator, glyphs: Glyphs) -> Image:
     """A digit with part of the line above or below, or two digits one over the other."""
-    del labels
-    a, b = _drawn_or_real(rng, crops), _drawn_or_real(rng, crops)
+    a, b = _drawn_or_real(rng, glyphs), _drawn_or_real(rng, glyphs)
     if rng.random() < 0.5:
         keep = round(b.shape[0] * float(rng.uniform(0.35, 0.8)))
         b = b[:keep] if rng.random() < 0.5 else b[-keep:]
@@ -113,15 +114,16 @@ def _stacked(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
     return _tight(canvas)
 
 
-def _sign(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
+def _sign(rng: np.random.Generator, glyphs: Glyphs) -> Image:
     """A letter, operator, bracket or corner."""
-    del crops, labels
+    if glyphs.alphabet and rng.random() < _OF_FONTS:
+        return any_other(glyphs.alphabet, rng, _HEIGHT)
     return strokes.other(strokes.Hand.random(rng), rng, _HEIGHT)[1]
 
 
-def _bar(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
+def _bar(rng: np.random.Generator, glyphs: Glyphs) -> Image:
     """A lying line or frame edge, up to 35 degrees off level, at times with a bit hanging on."""
-    del crops, labels
+    del glyphs
     length, width = int(rng.integers(30, 140)), int(rng.integers(2, 12))
     angle = np.deg2rad(float(rng.uniform(-35, 35)) * rng.random())
     canvas = np.zeros((180, 180), np.uint8)
@@ -134,9 +136,9 @@ def _bar(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
     return _tight(canvas)
 
 
-def _blot(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
+def _blot(rng: np.random.Generator, glyphs: Glyphs) -> Image:
     """A dot, a blot or specks: an uneven filled shape, about as wide as high."""
-    del crops, labels
+    del glyphs
     canvas = np.zeros((96, 96), np.uint8)
     for _ in range(int(rng.integers(1, 4))):
         turns = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(5, 12))))
@@ -151,9 +153,9 @@ def _blot(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
     return _tight(canvas)
 
 
-def _scribble(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
+def _scribble(rng: np.random.Generator, glyphs: Glyphs) -> Image:
     """A pen wandering about, crossing itself."""
-    del crops, labels
+    del glyphs
     points = np.cumsum(rng.normal(0, 1, (int(rng.integers(8, 24)), 2)), axis=0)
     span = np.ptp(points, axis=0) + 1e-3
     points = (points - points.min(axis=0)) / span
@@ -161,9 +163,9 @@ def _scribble(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
     return strokes.draw(glyph, strokes.Hand.random(rng), rng, _HEIGHT)
 
 
-def _noise(rng: np.random.Generator, crops: Image, labels: Image) -> Image:
+def _noise(rng: np.random.Generator, glyphs: Glyphs) -> Image:
     """Grain of paper or sensor that a threshold has torn into patches."""
-    del crops, labels
+    del glyphs
     grain = rng.normal(0, 1, (64, 64)).astype(np.float32)
     soft = np.asarray(cv2.GaussianBlur(grain, (0, 0), float(rng.uniform(0.8, 5))))
     cut = float(np.quantile(soft, rng.uniform(0.5, 0.9)))
@@ -182,15 +184,15 @@ _MAKERS: tuple[tuple[float, Maker], ...] = (
 )
 
 
-def negatives(count: int, crops: Image, labels: Image, rng: np.random.Generator) -> Image:
-    """`count` crops that are not a digit, uint8 count×28×28, made from digits `crops`
-    (uint8 N×28×28) with `labels` (0…9) and from drawn strokes. Deterministic for a generator."""
+def negatives(count: int, glyphs: Glyphs, rng: np.random.Generator) -> Image:
+    """`count` crops that are not a digit, uint8 count×28×28, made from digits, from drawn strokes
+    and, where there are fonts, from their letters. Deterministic for a generator."""
     shares = np.array([share for share, _ in _MAKERS])
     picks = rng.choice(len(_MAKERS), size=count, p=shares / shares.sum())
     out = np.zeros((count, CROP_SIZE, CROP_SIZE), np.uint8)
     for i, pick in enumerate(picks):
         while True:
-            crop = normalise(_MAKERS[pick][1](rng, crops, labels))
+            crop = normalise(_MAKERS[pick][1](rng, glyphs))
             if crop.sum() > _LEAST * 255 * 100:
                 break
         out[i] = crop
@@ -203,4 +205,14 @@ def drawn_digits(count: int, rng: np.random.Generator) -> tuple[Image, Image]:
     out = np.zeros((count, CROP_SIZE, CROP_SIZE), np.uint8)
     for i, label in enumerate(labels):
         out[i] = normalise(strokes.digit(int(label), strokes.Hand.random(rng), rng, _HEIGHT))
+    return out, labels
+
+
+def font_digits(count: int, alphabet: Alphabet, rng: np.random.Generator) -> tuple[Image, Image]:
+    """`count` digits of fonts, normalised: crops uint8 count×28×28 and labels."""
+    out = np.zeros((count, CROP_SIZE, CROP_SIZE), np.uint8)
+    labels = np.zeros(count, np.uint8)
+    for i in range(count):
+        ink, labels[i] = any_digit(alphabet, rng, _HEIGHT)
+        out[i] = normalise(ink)
     return out, labels

@@ -18,13 +18,12 @@ from live_digits.config import PipelineSettings
 from live_digits.crops import normalise
 from live_digits.pipeline import Vision, crops, find
 from live_digits.training import strokes
+from live_digits.training.glyphs import SIDE, Alphabet, Glyphs, redrawn
 from live_digits.types import NOT_A_DIGIT, Box, Floats, Image
 
 Ids = npt.NDArray[np.uint16]
 
 SIZES = ((640, 480), (800, 600), (1024, 768), (1280, 720), (960, 720), (720, 960), (720, 1280))
-_THINNED = 84
-"""Side at which a scanned digit is thinned to its skeleton, pixels."""
 _INKED = 0.4
 """Ink darker than this share belongs to the glyph."""
 _PURE, _WHOLE = 0.86, 0.86
@@ -39,16 +38,16 @@ sign does if it also fills so much of its own rectangle: brackets do not."""
 _LEGIBLE = 0.75
 """Correlation of a digit's crop with one of the very ink that was written: below it, light, lens
 and threshold have left nothing to be read."""
+_WITH_PEN = 0.66
+"""Share of the glyphs that are thinned and drawn at the pen's width; the rest keep their own."""
+_DIGITS_OF_FONTS, _OTHERS_OF_FONTS = 0.25, 0.5
+"""Shares of what is written that come from fonts, where there are some."""
+_TALLEST, _FLAT = 1.3, 0.4
+"""Height of the tallest letter against a digit; what is lower than `_FLAT` stands in the middle of
+the line."""
+_WORD_ENDS = 0.18
 _OTHER = 255
 """From this id on, ink is no digit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Glyphs:
-    """What pages are written with: scanned digits, uint8 N×28×28, and their labels 0…9."""
-
-    crops: Image
-    labels: Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,30 +114,15 @@ def _pen(rng: np.random.Generator) -> _Pen:
 
 def _scanned(sheet: _Sheet, height: float, pen: _Pen) -> tuple[Floats, int]:
     """A scanned digit drawn anew with the pen: alpha float32, about `height` high, and its label.
-    Two of three are thinned to a skeleton and drawn at the pen's width, the rest keep theirs."""
+    Two of three are drawn at the pen's width, the rest keep their own."""
     rng = sheet.rng
     pick = int(rng.integers(len(sheet.glyphs.labels)))
     label = int(sheet.glyphs.labels[pick])
     crop = sheet.glyphs.crops[pick]
-    ys, xs = np.nonzero(crop > 60)
-    if not len(ys):
-        return np.zeros((2, 2), np.float32), label
-    tall = max(int(np.ptp(ys)) + 1, round(0.62 * (int(np.ptp(xs)) + 1)))
-    side = max(12, round(height * 28 / tall))
-    large = cv2.resize(crop, (_THINNED, _THINNED), interpolation=cv2.INTER_CUBIC)
-    if rng.random() < 0.66:
-        binary = cv2.threshold(large, 110, 255, cv2.THRESH_BINARY)[1]
-        bones = cv2.ximgproc.thinning(binary)
-        away = cv2.distanceTransform(cv2.bitwise_not(bones), cv2.DIST_L2, 5)
-        scaled = cv2.resize(away, (side, side), interpolation=cv2.INTER_LINEAR) * (side / _THINNED)
-        half = max(0.55, pen.width * height / 2)
-        alpha = np.clip(half - scaled + 0.5, 0, 1)
-    else:
-        smooth = cv2.resize(large, (side, side), interpolation=cv2.INTER_CUBIC)
-        soft = cv2.GaussianBlur(smooth.astype(np.float32) / 255, (0, 0), max(0.5, side / 56))
-        level = float(rng.uniform(0.3, 0.5))
-        alpha = np.clip((np.asarray(soft) - level) * max(2.2, side / 16) + 0.5, 0, 1)
-    return _leaned(np.asarray(alpha, np.float32), pen.slant, rng), label
+    square = np.asarray(cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC), np.uint8)
+    width = pen.width if rng.random() < _WITH_PEN else None
+    alpha = redrawn(square, height, width, rng)
+    return _leaned(alpha, pen.slant, rng), label
 
 
 def _leaned(alpha: Floats, slant: float, rng: np.random.Generator) -> Floats:
@@ -162,7 +146,17 @@ def _hand(rng: np.random.Generator, pen: _Pen) -> strokes.Hand:
     return strokes.Hand(h.shake, pen.slant + 0.05, h.round_, h.aspect, pen.width)
 
 
+def _of_font(sheet: _Sheet, squares: Image, pick: int, height: float, pen: _Pen) -> Floats:
+    """A glyph of a font, drawn with the pen as a scanned one is."""
+    width = pen.width if sheet.rng.random() < _WITH_PEN else None
+    return _leaned(redrawn(squares[pick], height, width, sheet.rng), pen.slant, sheet.rng)
+
+
 def _digit(sheet: _Sheet, height: float, pen: _Pen) -> tuple[Floats, int]:
+    alphabet = sheet.glyphs.alphabet
+    if alphabet and sheet.rng.random() < _DIGITS_OF_FONTS:
+        pick = int(sheet.rng.integers(len(alphabet.labels)))
+        return _of_font(sheet, alphabet.digits, pick, height, pen), int(alphabet.labels[pick])
     if sheet.rng.random() < 0.72:
         return _scanned(sheet, height, pen)
     value = int(sheet.rng.integers(10))
@@ -216,6 +210,10 @@ def _write_digit(sheet: _Sheet, x: float, base: float, height: float, pen: _Pen)
 
 def _write_other(sheet: _Sheet, x: float, base: float, height: float, pen: _Pen) -> float:
     """A letter, an operator, a bracket: the x where the next may begin."""
+    alphabet = sheet.glyphs.alphabet
+    if alphabet and sheet.rng.random() < _OTHERS_OF_FONTS:
+        pick = int(sheet.rng.integers(len(alphabet.others)))
+        return _write_letter(sheet, alphabet, pick, x, base, height, pen)
     name, ink = strokes.other(_hand(sheet.rng, pen), sheet.rng, max(10, round(height)))
     alpha = _tight(_drawn(ink))
     low = name in ("minus", "equals", "tilde", "arrow")
@@ -225,6 +223,18 @@ def _write_other(sheet: _Sheet, x: float, base: float, height: float, pen: _Pen)
         alpha = np.asarray(cv2.resize(alpha, size, interpolation=cv2.INTER_AREA), np.float32)
     top = base - (height + alpha.shape[0]) / 2 if low else base - alpha.shape[0]
     _put(sheet, alpha, x, top, pen, _OTHER)
+    return float(x + alpha.shape[1])
+
+
+def _write_letter(
+    sheet: _Sheet, alphabet: Alphabet, pick: int, x: float, base: float, height: float, pen: _Pen
+) -> float:
+    """A letter or sign of a font, as high as it stands beside digits of that `height`."""
+    share = float(alphabet.heights[pick])
+    tall = max(6.0, height * min(share, _TALLEST))
+    alpha = _tight(_of_font(sheet, alphabet.others, pick, tall, pen))
+    middle = height * 0.5 if share < _FLAT else alpha.shape[0] / 2
+    _put(sheet, alpha, x, base - middle - alpha.shape[0] / 2, pen, _OTHER)
     return float(x + alpha.shape[1])
 
 
@@ -317,6 +327,10 @@ def _print(sheet: _Sheet, height: float, pen: _Pen) -> None:
     """Lines of printed text without digits."""
     width, tall = sheet.size
     rng = sheet.rng
+    alphabet = sheet.glyphs.alphabet
+    if alphabet and rng.random() < _OTHERS_OF_FONTS:
+        _text(sheet, alphabet, height, pen)
+        return
     font = _PRINT_FONTS[int(rng.integers(len(_PRINT_FONTS)))]
     size = height / 22
     thick = max(1, round(size * float(rng.uniform(1.0, 2.6))))
@@ -330,6 +344,24 @@ def _print(sheet: _Sheet, height: float, pen: _Pen) -> None:
         cv2.putText(line, text, (round(height), round(base)), font, size, 255, thick, cv2.LINE_AA)
         _put(sheet, _drawn(line), 0, 0, pen, _OTHER)
         base += height * float(rng.uniform(1.5, 3))
+
+
+def _text(sheet: _Sheet, alphabet: Alphabet, height: float, pen: _Pen) -> None:
+    """Lines of words in the letters of one font."""
+    width, tall = sheet.size
+    rng = sheet.rng
+    letters = np.flatnonzero(alphabet.font == rng.choice(alphabet.font))
+    gap, space = float(rng.uniform(0.02, 0.18)), float(rng.uniform(0.3, 0.7))
+    margin, lead = float(rng.uniform(0.02, 0.15)) * width, height * float(rng.uniform(1.4, 2.4))
+    base = margin + height
+    while base < tall:
+        x = margin
+        while x < width - margin:
+            pick = int(rng.choice(letters))
+            x = _write_letter(sheet, alphabet, pick, x, base, height, pen) + gap * height
+            if rng.random() < _WORD_ENDS:
+                x += space * height
+        base += lead
 
 
 def _scribbles(sheet: _Sheet, height: float, pen: _Pen) -> None:

@@ -22,12 +22,16 @@ import yaml
 from live_digits.errors import ModelError
 from live_digits.training import data, models, plots
 from live_digits.training.augment import Strength, augment
+from live_digits.training.fonts import Fonts
+from live_digits.training.fonts import load as load_fonts
 from live_digits.types import CLASSES, CROP_SIZE, NOT_A_DIGIT, Floats, Image
 
 Probabilities = Callable[[Image], Floats]
 
 HOLD_OUT = 0.08
 """Share of each training set kept from training, for calibration and the curve."""
+_FONT_HELD = 12
+"""Of so many fonts one is held out."""
 _BATCH = 256
 _TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(3.0), 93))
 _ACCEPT = 0.6
@@ -39,7 +43,8 @@ class Recipe:
     """How long and how hard a network trains. Counts are crops; `pages` are drawn; `changed`: crops
     are changed at random each time they are seen; `reject`: "not a digit" has crops of its own;
     `width` multiplies the cnn's filters; `judged`: epochs of the network that first says which made
-    crops are not believable, 0 for none."""
+    crops are not believable, 0 for none; `fonts`: digits drawn in fonts, where a folder of them is
+    given."""
 
     epochs: int
     rate: float
@@ -52,6 +57,7 @@ class Recipe:
     reject: bool = True
     width: float = 1.0
     judged: int = 0
+    fonts: int = 0
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -60,7 +66,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
     "cnn": Recipe(
         epochs=18, rate=3e-3, not_digits=16_000, drawn=16_000, smoothing=0.02, decay=5e-3,
-        pages=3_000, judged=2,
+        pages=3_000, judged=2, fonts=16_000,
     ),
 }  # fmt: skip
 _GENTLE = Strength(
@@ -346,12 +352,14 @@ def train(
     say: data.Say | None = None,
     pages: int | None = None,
     recipe: Recipe | None = None,
+    fonts: Path | None = None,
 ) -> Trained:
     """Trains `name` ("dense" or "cnn") and writes `out`/`name`/{model.tflite, model.keras,
     card.yaml, curve.png}.
 
     `mnist`: a local mnist.npz, or None for Keras's own copy. `data_folder`: a folder with the extra
-    sets; each that is absent is said in one line and left out. `recipe`: another than the network's
+    sets; each that is absent is said in one line and left out. `fonts`: a folder of font files that
+    digits and letters are drawn from as well. `recipe`: another than the network's
     own; `pages` and `epochs` replace its. `quick`: some thousand crops and, unless `epochs` is
     given, one epoch. Raises DataError, ModelError, MissingExtraError; OSError if `out` cannot be
     written.
@@ -366,7 +374,8 @@ def train(
     if quick:
         sets, tests = _few(sets, _QUICK), _few(tests, _QUICK)
     train_sets, held_sets = data.split(sets, HOLD_OUT, seed)
-    pool, held = _pools(train_sets, held_sets, recipe, seed, progress)
+    faces = load_fonts(fonts, say) if fonts and recipe.fonts else None
+    pool, held = _pools(train_sets, held_sets, recipe, seed, progress, faces)
     if recipe.judged:
         pool, held = _judged(name, pool, held, recipe, seed, progress)
     network, curve = _fit(name, pool, held, recipe, seed, progress)
@@ -374,7 +383,7 @@ def train(
     temperature = _calibrate(network, held, seed)
     folder = out / name
     _write(folder, models.finished(network, temperature))
-    card = _card(folder, name, network, recipe, seed, temperature, sets, pool, held, tests)
+    card = _card(folder, name, network, recipe, seed, temperature, sets, pool, held, tests, faces)
     (folder / "card.yaml").write_text(
         yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8"
     )
@@ -384,7 +393,7 @@ def train(
 
 def _pools(
     train_sets: list[data.DigitSet], held_sets: list[data.DigitSet], recipe: Recipe, seed: int,
-    progress: Callable[[Progress], None],
+    progress: Callable[[Progress], None], faces: Fonts | None,
 ) -> tuple[data.Pool, data.Pool]:  # fmt: skip
     """What trains, and what is held out; the latter is drawn with digits of its own."""
 
@@ -393,10 +402,15 @@ def _pools(
 
     drawing(0, 1)
     r, few = recipe, max(50, recipe.not_digits // 10)
-    pool = data.assemble(train_sets, r.not_digits, r.drawn, r.pages, (seed, 1), drawing)
+    ours, theirs = faces.split(_FONT_HELD) if faces else (None, None)
+    pool = data.assemble(
+        train_sets, r.not_digits, r.drawn, r.pages, (seed, 1), drawing, ours, r.fonts
+    )
     if not r.reject:
         pool = data.only_digits(pool)
-    held = data.assemble(held_sets, few, few // 2, r.pages // 12, (seed, 2), drawing)
+    held = data.assemble(
+        held_sets, few, few // 2, r.pages // 12, (seed, 2), drawing, theirs, few // 2
+    )
     return pool, held
 
 
@@ -423,7 +437,7 @@ def _recipe(r: Recipe, epochs: int | None, quick: bool, pages: int | None) -> Re
     """A recipe with what the caller asks for."""
     if quick:
         few = _QUICK // 4
-        r = replace(r, epochs=1, not_digits=few, drawn=few, pages=0, judged=0)
+        r = replace(r, epochs=1, not_digits=few, drawn=few, pages=0, judged=0, fonts=few)
     return replace(r, epochs=epochs or r.epochs, pages=r.pages if pages is None else pages)
 
 
@@ -445,9 +459,18 @@ def _write(folder: Path, network: Any) -> None:
             os.replace(Path(scratch) / file, folder / file)
 
 
+def _fonts_card(fonts: Fonts) -> dict[str, Any]:
+    return {
+        "sha256": fonts.sha256,
+        "licence": "glyphs drawn to train with; no font is part of the model",
+        "files": [face.name for face in fonts.faces],
+    }
+
+
 def _card(
     folder: Path, name: str, network: Any, recipe: Recipe, seed: int, temperature: float,
     sets: list[data.DigitSet], pool: data.Pool, held: data.Pool, tests: list[data.DigitSet],
+    faces: Fonts | None,
 ) -> dict[str, Any]:  # fmt: skip
     """What a user must know of the model, and what the loader checks."""
     from live_digits.classifier import LiteRTClassifier
@@ -464,6 +487,7 @@ def _card(
         "reject_prior": models.REJECT_PRIOR,
         "licence": "the project's own; trained on the data below, whose licences stand beside them",
         "data": {s.name: {"sha256": s.sha256, "licence": s.licence} for s in sets},
+        **({"fonts": _fonts_card(faces)} if faces else {}),
         "crops": counts,
         "seed": seed,
         "recipe": {key: getattr(recipe, key) for key in Recipe.__slots__},
