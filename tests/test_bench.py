@@ -467,7 +467,11 @@ def test_vision_without_savings_is_so_for_a_while() -> None:
 TINY = Plan(
     stages={"480p": 0.0},
     variants=(CLASSIC, DEFAULT, NOTHING_SAVED),
-    paced=(replace(SMALL, seconds=1), replace(SMALL, seconds=1, empty=True)),
+    paced=(
+        replace(SMALL, seconds=1),
+        replace(SMALL, seconds=1, empty=True),
+        replace(SMALL, hands=True),
+    ),
     growth=((1, 4), 0.0),
     networks=(("dense",), 0.0),
     keras=False,
@@ -483,6 +487,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, small: None) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setenv("LIVE_DIGITS_HAND_MODEL", "/nowhere/hands.task")
 
 
 @pytest.mark.usefixtures("tiny")
@@ -502,6 +507,8 @@ def test_bench_prints_one_json_object_and_writes_what_it_is_told_to(
     assert [g["digits"] for g in found["growth"]] == [1, 4]
     assert {s["batch"] for s in found["networks"]["speeds"]} == set(BATCHES)
     assert [p["case"]["empty"] for p in found["paced"]] == [False], "no empty loop without a window"
+    assert [p["hands_looks"] for p in found["paced"]] == [None]
+    assert "/nowhere/hands.task" in found["hands"] or "extra" in found["hands"]
     assert {PYTHON, CV2, PICTURE} <= set(found["starts"]["seconds"])
     assert found["machine"]["cores"] >= 1
     assert found["machine"]["packages"]["numpy"] == np.__version__

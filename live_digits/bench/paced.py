@@ -18,6 +18,7 @@ from live_digits.bench.scenes import RATE, Scene, moving, resting
 from live_digits.bench.spread import percentile
 from live_digits.bench.variants import NO_SAVINGS, Forgetful, fitted, vision_of
 from live_digits.config import Settings, SourceSettings
+from live_digits.hands import open_hands
 from live_digits.looker import Looker
 from live_digits.sources import Demo, Source
 from live_digits.stats import peak_memory_mb
@@ -36,7 +37,8 @@ _POLL = 0.02
 class Case:
     """One paced run. `scene`: "demo" draws each frame while the program runs, on the same cores;
     "moving" and "at rest" play frames made beforehand. `savings`: False switches every one off.
-    `empty`: no program, only its window, polled and shown each frame undrawn."""
+    `empty`: no program, only its window, polled and shown each frame undrawn. `hands`: True looks
+    for hands as well, MediaPipe's start included; else they are off."""
 
     name: str
     width: int
@@ -48,6 +50,7 @@ class Case:
     savings: bool = True
     empty: bool = False
     window: bool = True
+    hands: bool = False
 
     def job(self, folder: str) -> dict[str, Any]:
         return asdict(self) | {"folder": folder}
@@ -59,7 +62,8 @@ class Paced:
     second, in which windows open. CPU is the whole process's, milliseconds a captured frame;
     `source_cpu_ms` of it is what drawing the frame takes by itself; `cores` were busy on average.
     Memory in MB: the run's peak, and what was held before it began (the libraries, the network and
-    the frames that are played)."""
+    the frames that are played). `hands_looks`: how often hands were looked for, None where they
+    were off."""
 
     case: Case
     captured: int
@@ -77,6 +81,7 @@ class Paced:
     digits: int
     seconds: float
     error: str = ""
+    hands_looks: int | None = None
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -183,7 +188,8 @@ def _app(case: Case, settings: Settings, source: Source, display: Any, options: 
     model = settings.model
     net = classifier.load(model.name, threads=model.threads, batch=model.batch)
     if case.savings:
-        return App(settings, source, lambda: net, cast("Display | None", display), options)
+        hands, _ = open_hands(settings.hands)
+        return App(settings, source, lambda: net, cast("Display | None", display), options, hands)
     return App(
         settings, source, lambda: net, cast("Display | None", display and _Full(display)), options,
         looker=Looker(reuse=False), follower=Forgetful(settings, NO_SAVINGS),
@@ -207,6 +213,7 @@ def run_app(job: Mapping[str, Any]) -> dict[str, Any]:
         base,
         source=replace(base.source, width=case.width, height=case.height, fps=case.fps),
         recording=replace(base.recording, folder=folder),
+        hands=replace(base.hands, mode="on" if case.hands else "off"),
     )
     display = _window(settings) if case.window else None
     watch = _Watch(source)
@@ -236,6 +243,7 @@ def run_app(job: Mapping[str, Any]) -> dict[str, Any]:
         "digits": watch.digits,
         "seconds": stats["seconds"],
         "error": "; ".join(str(e) for e in outcome.errors),
+        "hands_looks": stats["hands"]["frames"] if case.hands else None,
     }
 
 

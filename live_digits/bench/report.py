@@ -30,7 +30,9 @@ from live_digits.bench.variants import (
     VISION,
     Variant,
 )
-from live_digits.errors import ConfigError, MissingExtraError
+from live_digits.config import HandsSettings
+from live_digits.errors import ConfigError, LiveDigitsError, MissingExtraError
+from live_digits.hands import open_hands
 
 _PATIENCE = 120.0
 """Seconds beyond its own that a part may take to start and end."""
@@ -72,6 +74,9 @@ def _others(case: Case) -> tuple[Case, ...]:
     )
 
 
+_HANDS = Case("720p, 30/s", 1280, 720, 30, 10)
+_AGAIN = replace(_HANDS, name="720p, 30/s, again")
+"""Without and with hands in turn."""
 _REST = Case("720p, 30/s", 1280, 720, 30, 6, scene="at rest")
 
 FULL = Plan(
@@ -80,6 +85,7 @@ FULL = Plan(
     paced=(
         *(c for case in _GOALS for c in (case, *_others(case))),
         _REST, replace(_REST, savings=False), replace(_REST, empty=True),
+        _HANDS, replace(_HANDS, hands=True), _AGAIN, replace(_AGAIN, hands=True),
     ),
     growth=(COUNTS, 6),
     networks=(("dense", "cnn"), 14),
@@ -101,7 +107,8 @@ QUICK = Plan(
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One run of the benchmark. `window_floor`: ms of showing one undrawn frame, by size."""
+    """One run of the benchmark. `window_floor`: ms of showing one undrawn frame, by size. `hands`:
+    why no run looked for hands, or nothing."""
 
     date: str
     quick: bool
@@ -111,6 +118,7 @@ class Report:
     window_floor: Mapping[str, Spread]
     networks: Networks | None
     paced: tuple[Paced, ...]
+    hands: str
     starts: Starts | None
     failures: tuple[str, ...]
     machine: Machine
@@ -128,6 +136,7 @@ class Report:
             "window_floor_ms": as_json(self.window_floor),
             "networks": as_json(self.networks),
             "paced": as_json(self.paced),
+            "hands": self.hands,
             "starts": as_json(self.starts),
             "failures": list(self.failures),
             "seconds": round(self.seconds, 1),
@@ -206,14 +215,18 @@ def run(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Report:
                 floor[size] = found
         networks = tried("networks", lambda: _networks(plan, folder))
         paced = []
+        no_hands = _no_hands() if any(case.hands for case in plan.paced) else ""
         for case in plan.paced:
+            if case.hands and no_hands:
+                progress(f"{_named(case)}: left out, {no_hands}")
+                continue
             found = tried(_named(case), partial(_paced, case, where, folder))
             if found is not None:
                 paced.append(found)
         started = tried("starts", lambda: starts.measure(*plan.starts, where, folder))
     return Report(
         f"{begun:%Y-%m-%d %H:%M}", plan is QUICK, where.note, tuple(compared), growth, floor,
-        networks, tuple(paced), started, tuple(failures), machine.this_machine(load),
+        networks, tuple(paced), no_hands, started, tuple(failures), machine.this_machine(load),
         (datetime.now() - begun).total_seconds(),
     )  # fmt: skip
 
@@ -250,9 +263,19 @@ def _paced(case: Case, where: Place, folder: Path) -> Paced | None:
     return Paced.of(case, answer)
 
 
+def _no_hands() -> str:
+    """Why hands cannot be looked for here, or nothing."""
+    try:
+        open_hands(HandsSettings(mode="on"))
+    except LiveDigitsError as e:
+        return str(e)
+    return ""
+
+
 def _named(case: Case) -> str:
     what = "empty loop" if case.empty else "" if case.savings else "every saving off"
-    return ", ".join(part for part in (case.name, f"page {case.scene}", what) if part)
+    hands = "hands" if case.hands else ""
+    return ", ".join(part for part in (case.name, f"page {case.scene}", what, hands) if part)
 
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
@@ -331,6 +354,8 @@ def _paced_table(report: Report) -> Table:
         latency = [f"{p.latency_ms[k]:.1f}" if k in p.latency_ms else "–" for k in _LATENCIES]
         recorder = "–" if p.recorder_dropped is None else str(p.recorder_dropped)
         what = "empty loop" if p.case.empty else "" if p.case.savings else "all off"
+        if p.hands_looks is not None:
+            what = f"hands, {p.hands_looks} looks"
         rows.append((
             p.case.name, p.case.scene, what, str(p.captured), str(p.shown), str(p.dropped),
             str(p.late), recorder, *latency, short(p.cpu_ms), short(p.source_cpu_ms),
@@ -340,7 +365,9 @@ def _paced_table(report: Report) -> Table:
     names = ("paced run", "page", "", "captured", "shown", "dropped", "after 1 s", "recorder",
              *_LATENCIES, "cpu ms", "of it source", "cores", "MB", "before", "looks",
              "digits")  # fmt: skip
-    return f"the whole program, {report.place}; latency and CPU in ms a frame", names, rows
+    without = f"; no hands: {report.hands}" if report.hands else ""
+    title = f"the whole program, {report.place}; latency and CPU in ms a frame{without}"
+    return title, names, rows
 
 
 _LATENCIES = ("p50", "p95", "p99")
