@@ -340,10 +340,15 @@ def test_evaluate_scores_a_digit_set(shell: Shell, tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not HAS_TENSORFLOW, reason="training needs the extra train")
 def test_the_same_seed_trains_the_same_weights(shell: Shell, tmp_path: Path) -> None:
+    import matplotlib
+
     mnist = tiny_mnist(tmp_path / "mnist.npz")
+    (tmp_path / "fonts").mkdir()
+    sans = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    shutil.copy(sans, tmp_path / "fonts")
     processes = [
         shell.start("train", "dense", "--quick", "--epochs", "1", "--mnist", mnist,
-                    "--seed", seed, "--out", tmp_path / name)
+                    "--fonts", tmp_path / "fonts", "--seed", seed, "--out", tmp_path / name)
         for name, seed in (("a", "3"), ("b", "3"))
     ]  # fmt: skip
     try:
@@ -359,9 +364,20 @@ def test_the_same_seed_trains_the_same_weights(shell: Shell, tmp_path: Path) -> 
         content = (folder / "model.tflite").read_bytes()
         assert card["sha256"]["model.tflite"] == hashlib.sha256(content).hexdigest()
         assert card["seed"] == 3
+        assert card["fonts"]["files"] == [sans.name]
+        assert card["crops"]["fonts"] > 0
         sums.append(hashlib.sha256(content).hexdigest())
     assert sums[0] == sums[1]
     assert "mnist: 0." in ends[0][0]
     page = draw(tmp_path / "a.png")
     done = shell("read", "--model", tmp_path / "a" / "dense", page)
     assert done.code == 0, done.err
+
+
+@pytest.mark.skipif(not HAS_TENSORFLOW, reason="training needs the extra train")
+def test_a_folder_without_fonts_is_refused_in_one_line(shell: Shell, tmp_path: Path) -> None:
+    mnist = tiny_mnist(tmp_path / "mnist.npz")
+    done = shell("train", "dense", "--quick", "--mnist", mnist, "--fonts", tmp_path)
+    assert done.code == 2
+    assert f"{tmp_path} holds no font" in done.told[-1]
+    assert not (shell.folder / "models").exists()

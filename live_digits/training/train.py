@@ -62,7 +62,8 @@ class Recipe:
 
 RECIPES: Mapping[str, Recipe] = {
     "dense": Recipe(
-        epochs=20, rate=2e-3, not_digits=25_000, drawn=5_000, smoothing=0.0, decay=1e-4
+        epochs=20, rate=2e-3, not_digits=25_000, drawn=5_000, smoothing=0.0, decay=1e-4,
+        fonts=5_000,
     ),
     "cnn": Recipe(
         epochs=18, rate=3e-3, not_digits=16_000, drawn=16_000, smoothing=0.02, decay=5e-3,
