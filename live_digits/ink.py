@@ -58,6 +58,9 @@ _STROKE_STEP = 20
 """A stroke differs from its ground by more than this."""
 _STROKE_SUM = 0.02
 """Mean over the picture of what strokes differ by beyond that, from which they are there."""
+_SHEET, _FINE = 0.003, 9
+"""What the corners of a sheet on a dark desk bring grows with the square of the window: in a window
+wider than `_FINE`, the first strokes seen must bring more."""
 _WINDOWS = 2
 """The narrowest windows that show any strokes decide."""
 _CORNERS = 8.0
@@ -91,7 +94,8 @@ def light_on_dark(grey: Image) -> bool:
         )
         if seen and light + dark > _CORNERS * sum(seen[0]):
             seen.clear()
-        if light + dark > _STROKE_SUM:
+        corners = 0.0 if seen else _SHEET * max(0, side - _FINE) ** 2
+        if light + dark > max(_STROKE_SUM, corners):
             seen.append((light, dark))
         if len(seen) == _WINDOWS:
             break

@@ -19,7 +19,7 @@ from live_digits import ink as inks
 from live_digits.config import PipelineSettings
 from live_digits.crops import normalise
 from live_digits.regions import regions
-from live_digits.rulings import healed, rulings
+from live_digits.rulings import healed, rims, rulings
 from live_digits.segment import Blob, propose
 from live_digits.types import CROP_SIZE, Box, Candidate, Image, Stages
 
@@ -185,9 +185,11 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
         grey = np.asarray(cv2.bitwise_not(grey), np.uint8)
     dark = inks.darkness(grey)
     lap("light")
-    lines = rulings(_above(dark.even, _WEAK), dark.raw)
+    mask = _above(dark.even, _WEAK)
+    lines = rulings(mask, dark.raw)
     if lines.any():
-        dark = inks.without(dark, lines)
+        paper = cv2.bitwise_or(lines, rims(lines, mask, dark.raw))
+        dark = inks.without(dark, np.asarray(paper, np.uint8))
     lap("rulings")
     even = np.asarray(cv2.bitwise_not(dark.even), np.uint8)
     blur = blurred(even, settings)

@@ -47,6 +47,18 @@ _OFF_LINE = (3.0, 0.03)
 and this share of the gap."""
 _COVERED = 0.35
 """A ruling's pieces cover this share of its span."""
+_ALONE = 70
+"""A pixel counts where its 3×3 neighbourhood is ink to more than this, of 255: three pixels."""
+_RIM = 3
+"""The window, pixels, that adds a ruling's soft rims to it."""
+_TILT = 0.3
+"""A sheet is turned so far (dy per dx) that its rulings lean by this at most."""
+_STRIP = 16
+"""The lean of the rulings is measured between strips of this width, pixels."""
+_FARTHEST = 4
+"""... up to this many strips apart."""
+_LEVEL = 0.03
+"""Rulings that lean by less are level enough."""
 MOST_PIECES = 500
 """Pieces of rulings beyond this, shortest first, are not looked at."""
 
@@ -60,23 +72,105 @@ def rulings(mask: Image, dark: Image) -> Image:
     spans too little of the picture is a stroke, and what is much darker than its line is a pen's.
     """
     found = np.zeros_like(mask)
+    calm = _calm(mask)
     for lying in (True, False):
-        ink, depth = (mask, dark) if lying else (_turned(mask), _turned(dark))
-        lines = _level_lines(ink, depth, _LYING_SPAN if lying else LINE_SPAN)
+        ink, depth = (calm, dark) if lying else (_turned(calm), _turned(dark))
+        broad = np.ones((_LINE_WIDTH + 1, 1), np.uint8)
+        thin = np.asarray(cv2.subtract(ink, cv2.morphologyEx(ink, cv2.MORPH_OPEN, broad)), np.uint8)
+        lean = _lean(thin)
+        if lean:
+            thin, depth = _levelled(thin, lean), _levelled(depth, lean)
+        alone = _LYING_SPAN if lying else LINE_SPAN
+        lines = _level_lines(thin, depth, alone, max(mask.shape))
         if lines is not None:
+            lines = _leaning(lines, lean, mask.shape if lying else mask.shape[::-1])
             found |= lines if lying else _turned(lines)
     return found & mask
+
+
+def rims(lines: Image, mask: Image, dark: Image) -> Image:
+    """The soft rims of rulings, uint8 0 or 255: what was too pale for the `mask` of ink, touches
+    a line and is no darker than it. Once the lines are gone it would be the darkest ink."""
+    window = np.ones((_RIM, _RIM), np.uint8)
+    level = np.asarray(cv2.dilate(cv2.bitwise_and(dark, lines), window), np.uint8)
+    beside = cv2.bitwise_and(_up_to(dark, level), cv2.min(level, 1) * 255)
+    return np.asarray(cv2.bitwise_and(beside, cv2.bitwise_not(mask)), np.uint8)
+
+
+def _up_to(dark: Image, level: Image) -> Image:
+    """255 where the picture is no darker than the level."""
+    return np.asarray(cv2.compare(dark, level, cv2.CMP_LE), np.uint8)
+
+
+def _level(lines: Image, dark: Image, reach: int) -> Image:
+    """How dark the lines are within a window about each pixel, 0 where there is none."""
+    window = np.ones((reach, reach), np.uint8)
+    return np.asarray(cv2.dilate(cv2.bitwise_and(dark, lines), window), np.uint8)
+
+
+def _lean(thin: Image) -> float:
+    """How what is long in a picture of thin ink leans (dy per dx), 0 where it is about level: by
+    which shift the rows of each strip of the picture are most like those of the next, then of one
+    farther away, which tells it more finely."""
+    h, w = thin.shape
+    count = w // _STRIP
+    if count < 2 or h < 2 * _STRIP:
+        return 0.0
+    rows = cv2.resize(thin, (count, h), interpolation=cv2.INTER_AREA).astype(np.float32)
+    rows -= cv2.blur(rows, (1, _STRIP))
+    lean, reach, far = 0.0, _TILT, 1
+    while far < count and far <= _FARTHEST:
+        middle = lean * far * _STRIP
+        shifts = range(
+            round(middle - reach * far * _STRIP), round(middle + reach * far * _STRIP) + 1
+        )
+        likeness = [_likeness(rows, far, k) for k in shifts]
+        best = int(np.argmax(likeness))
+        lean, reach, far = shifts[best] / (far * _STRIP), 1.0 / (far * _STRIP), 2 * far
+    return lean if abs(lean) >= _LEVEL else 0.0
+
+
+def _likeness(rows: npt.NDArray[np.float32], far: int, shift: int) -> float:
+    """How alike strips are that lie `far` apart, the right one shifted down by `shift` rows."""
+    h = rows.shape[0]
+    a = rows[max(0, -shift) : h - max(0, shift), :-far]
+    b = rows[max(0, shift) : h - max(0, -shift), far:]
+    return float(np.einsum("ij,ij->", a, b))
+
+
+def _levelled(picture: Image, lean: float) -> Image:
+    """The picture with each column moved so that lines of this lean are level; it grows."""
+    h, w = picture.shape
+    grow = int(np.ceil(abs(lean) * w / 2)) + 1
+    move = np.array([[1, 0, 0], [lean, 1, -lean * w / 2 - grow]], np.float64)
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(picture, move, (w, h + 2 * grow), flags=flags), np.uint8)
+
+
+def _leaning(picture: Image, lean: float, shape: tuple[int, ...]) -> Image:
+    """The way back from `_levelled` to a picture of this shape."""
+    if not lean:
+        return picture
+    h, w = shape
+    grow = int(np.ceil(abs(lean) * w / 2)) + 1
+    move = np.array([[1, 0, 0], [-lean, 1, lean * w / 2 + grow]], np.float64)
+    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
+    return np.asarray(cv2.warpAffine(picture, move, (w, h), flags=flags), np.uint8)
+
+
+def _calm(mask: Image) -> Image:
+    """The mask without lone pixels: grain lets lines grow together with what lies beside them."""
+    company = cv2.threshold(cv2.blur(mask, (3, 3)), _ALONE, 255, cv2.THRESH_BINARY)[1]
+    return np.asarray(cv2.bitwise_and(mask, company), np.uint8)
 
 
 def _turned(picture: Image) -> Image:
     return np.asarray(cv2.transpose(picture), np.uint8)
 
 
-def _level_lines(mask: Image, dark: Image, alone: float) -> Image | None:
-    """Rulings that run about along the rows; a lone one spans at least `alone` of the picture."""
-    longest = max(mask.shape)
-    broad = np.ones((_LINE_WIDTH + 1, 1), np.uint8)
-    thin = np.asarray(cv2.subtract(mask, cv2.morphologyEx(mask, cv2.MORPH_OPEN, broad)), np.uint8)
+def _level_lines(thin: Image, dark: Image, alone: float, longest: int) -> Image | None:
+    """Rulings that run about along the rows, in a picture of thin ink; a lone one spans at least
+    `alone` of the picture's `longest` side."""
     run = np.ones((1, _LINE_PIECE), np.uint8)
     loose = cv2.dilate(thin, np.ones((_LINE_SLACK, 1), np.uint8))
     loose = cv2.morphologyEx(loose, cv2.MORPH_CLOSE, np.ones((1, _CROSSING), np.uint8))
@@ -104,9 +198,9 @@ def _level_lines(mask: Image, dark: Image, alone: float) -> Image | None:
     usual = np.minimum(usual, np.median(usual[np.unique(group[long])]))
     limit = np.zeros(found.count)
     limit[pieces.label[long]] = (_PEN * usual[group])[long]
-    lines = np.zeros(mask.size, np.uint8)
+    lines = np.zeros(thin.size, np.uint8)
     lines[where[depth < limit[owner]]] = 255
-    return lines.reshape(mask.shape)
+    return lines.reshape(thin.shape)
 
 
 def _long_enough(

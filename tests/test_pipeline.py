@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 
 from live_digits import segment
 from live_digits.config import PipelineSettings, profile_defaults
+from live_digits.ink import light_on_dark
 from live_digits.pipeline import (
     Vision,
     blurred,
@@ -478,6 +479,38 @@ def test_crops_of_paper_hold_one_digit_without_its_neighbours() -> None:
     left, right = (crops(vision, [i])[0] for i in whole)
     assert cv2.connectedComponents(left)[0] == cv2.connectedComponents(right)[0] == 2
     assert np.abs(left.astype(int) - right).mean() < 6
+
+
+def squared(grey: Image, lean: float, width: int, shade: int) -> Image:
+    """The page on squared paper that lies turned before the camera; the pen is darker."""
+    h, w = grey.shape
+    paper = np.full((h, w), 225, np.uint8)
+    for at in range(-w, max(h, w) + w, 40):
+        cv2.line(paper, (0, at), (w, round(at + lean * w)), shade, width, cv2.LINE_AA)
+        cv2.line(paper, (at, 0), (round(at - lean * h), h), shade, width, cv2.LINE_AA)
+    return np.minimum(grey, paper)
+
+
+@pytest.mark.parametrize("lean", [0.0, 0.05, 0.1, 0.15, -0.2, 0.25])
+@pytest.mark.parametrize(("width", "shade"), [(1, 110), (3, 150)])
+def test_digits_on_turned_squared_paper_are_found(lean: float, width: int, shade: int) -> None:
+    grey, truth = page(1280, 720)
+    vision = find(squared(grey, lean, width, shade), PAPER)
+    missed = [
+        t for t in truth if min(distance(t, c.box) for c in vision.candidates if c.primary) > 8
+    ]
+    assert len(missed) <= 1
+
+
+@pytest.mark.parametrize("step", [4, 8, 24])
+def test_a_ruled_sheet_on_a_black_desk_is_no_board(step: int) -> None:
+    """Its corners are light and narrow too, and stand out more than faint rulings do."""
+    desk = np.full((720, 1280), 8, np.uint8)
+    sheet = np.full((420, 620), 105, np.uint8)
+    sheet[::step] = 88
+    desk[150:570, 330:950] = sheet
+    turn = cv2.getRotationMatrix2D((640, 360), 9, 1.0)
+    assert not light_on_dark(np.asarray(cv2.warpAffine(desk, turn, (1280, 720)), np.uint8))
 
 
 MUCH_GRAIN = pytest.mark.xfail(
