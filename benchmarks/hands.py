@@ -30,7 +30,7 @@ from live_digits.config import Settings
 from live_digits.demo import DemoScene
 from live_digits.hands import LANDMARKS, Hand, MediaPipeLandmarker, reduced
 from live_digits.inference import Answer
-from live_digits.media import is_video, video_frames
+from live_digits.media import is_video, load_picture, video_frames
 from live_digits.occlusion import Occluder
 from live_digits.reader import Follower
 from live_digits.types import CROP_SIZE, Box, Frame, Reading
@@ -67,7 +67,7 @@ def placed(x: float, y: float, size: float, angle: float) -> np.ndarray:
     """Landmarks of a hand whose index tip is at x, y; `size` is its palm's length, pixels."""
     c, s = np.cos(angle), np.sin(angle)
     points = RESTING @ np.array([[c, s], [-s, c]]) * size
-    return points + np.array([x, y]) - points[8]
+    return np.asarray(points + np.array([x, y]) - points[8])
 
 
 def draw_hand(image: np.ndarray, points: np.ndarray, sleeve: tuple[int, int, int]) -> np.ndarray:
@@ -117,8 +117,8 @@ def draw_hand(image: np.ndarray, points: np.ndarray, sleeve: tuple[int, int, int
             stroke(a, b, 0.24 * size, CREASE)
             stroke(a, b, 0.21 * size, SKIN)
         for joint in chain[1:3]:  # creases of the knuckles: what is taken for digits
-            for k in (-0.03, 0.03):
-                at = joint + k * size * back
+            for along in (-0.03, 0.03):
+                at = joint + along * size * back
                 cv2.line(image, pixel(at - 0.08 * size * side), pixel(at + 0.08 * size * side),
                          CREASE, max(1, round(0.018 * size)), cv2.LINE_AA)  # fmt: skip
         nail = tuple(max(1, round(v * size)) for v in (0.05, 0.075))
@@ -303,7 +303,7 @@ def clips(folder: Path, model: Path) -> None:
         if is_video(path):
             frames = list(video_frames(path))
         else:
-            picture = cv2.imread(str(path))
+            picture = load_picture(path)[0]
             frames = [Frame(picture, i, i / FPS, path.name) for i in range(15)]
         for rule in ("none", "simple", "landmarks"):
             landmarker = MediaPipeLandmarker(model)
@@ -416,7 +416,7 @@ RELAXED[6:9] = [(-0.26, -1.14), (-0.22, -0.95), (-0.18, -0.8)]
 def pointing(x: float, y: float, size: float, down: bool = True) -> np.ndarray:
     """21 landmarks of a hand that points at x, y (its index tip while the pen is down)."""
     points = (POINTING if down else RELAXED) * size
-    return points + np.array([x, y]) - POINTING[8] * size
+    return np.asarray(points + np.array([x, y]) - POINTING[8] * size)
 
 
 def written(
@@ -441,12 +441,13 @@ def written(
             points = pointing(x, y, palm) + rng.normal(0, jitter, (LANDMARKS, 2))
             yield t, (Hand(points.astype(np.float32), "Right", 0.9),)
             t += 1 / rate
+        x, y = (float(v) for v in path[-1])
         for _ in range(max(2, round(0.3 * rate))):
-            points = pointing(*path[-1], palm, False) + rng.normal(0, jitter, (LANDMARKS, 2))
+            points = pointing(x, y, palm, False) + rng.normal(0, jitter, (LANDMARKS, 2))
             yield t, (Hand(points.astype(np.float32), "Right", 0.9),)
             t += 1 / rate
     for _ in range(round((PAUSE + 0.3) * rate)):
-        yield t, (Hand(pointing(*path[-1], palm, False).astype(np.float32), "Right", 0.9),)
+        yield t, (Hand(pointing(x, y, palm, False).astype(np.float32), "Right", 0.9),)
         t += 1 / rate
 
 

@@ -34,7 +34,7 @@ def sheet(digits: Image, enlarged: int) -> Image:
         y, x = (i // _COLUMNS) * cell, (i % _COLUMNS) * cell
         large = cv2.resize(digit, (cell, cell), interpolation=cv2.INTER_CUBIC)
         page[y : y + cell, x : x + cell] = large
-    return np.rint(_PAPER - page * ((_PAPER - _INK) / 255)).astype(np.uint8)
+    return np.asarray(np.rint(_PAPER - page * ((_PAPER - _INK) / 255)), np.uint8)
 
 
 def back(digits: Image, enlarged: int, classifier: Classifier) -> list[Image | None]:
