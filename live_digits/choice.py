@@ -31,7 +31,7 @@ _PALER = (0.5, 0.35)
 """Ink paler than this share of the sure digits' is no narrow digit, or no other unsure one."""
 _HEIGHTS = (0.5, 2.0)
 """A narrow digit's height against its neighbours'."""
-_COMPANY = 10
+_COMPANY = 24
 """So many of the nearest marks comparable with a digit are asked whether they are digits."""
 _ALIKE_HEIGHT, _ALIKE_DARK = 2.5, 0.5
 """Marks are comparable up to this factor in height and from this share of the darkness."""
