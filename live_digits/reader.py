@@ -23,9 +23,11 @@ RECHECK = 0.5
 """Seconds after which the crop of a track that is settled is looked at again."""
 _CHANGED = 22.0
 """Mean absolute difference of two crops (0…255) from which the ink is not the same."""
-_CONFIRMED = 3
-"""Frames in a row that a new digit is read in before it is shown, while a hand is in the picture:
-what moves by makes single ones."""
+_CONFIRMED, _CONFIRMED_BY_HANDS = 2, 3
+"""Frames in a row that a digit which comes later than the page is read in before it is shown, and
+any while a hand is in the picture: what moves by makes single ones."""
+_OPENING = 0.3
+"""Seconds from the first frame in which whatever is read is shown at once."""
 _EMPTY = np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8)
 
 
@@ -82,6 +84,9 @@ class Follower:
         self._known: tuple[tuple[object, ...], Vision, Reading] | None = None
         self._guarded = False
         """Whether a hand is in the picture."""
+        self._begun: float | None = None
+        self._opening = True
+        """Whether the first frame was a moment ago."""
         self._streak: dict[int, int] = {}
         """Frames in a row in which a track was read as a digit."""
         self.masked = 0
@@ -109,6 +114,8 @@ class Follower:
     ) -> Seen:
         """The tracking of a new frame whose vision is at hand."""
         self._guarded = touched is not None
+        self._begun = frame.time if self._begun is None else self._begun
+        self._opening = frame.time - self._begun <= _OPENING
         if hidden is not None:
             shown = _without(vision, hidden)
             self.masked += _primary(vision) - _primary(shown)
@@ -174,6 +181,7 @@ class Follower:
         resolution = self._labels.resolve(seen.vision.candidates, seen.tracks)
         self._streak = {d.track: self._streak.get(d.track, 0) + 1 for d in resolution.digits}
         digits = [d for d in resolution.digits if self._believed(d, seen.frame.image.shape)]
+        waits = len(digits) < len(resolution.digits)
         here = {t.id for t in seen.tracks}
         height, width = seen.frame.image.shape[:2]
         for track in missing:
@@ -191,17 +199,20 @@ class Follower:
             frame.source, frame.seq, frame.time, width, height,
             ordered, lines, resolution.pending, rejected,
         )  # fmt: skip
-        self._known = None if missing else (state, seen.vision, reading)
+        self._known = None if missing or waits else (state, seen.vision, reading)
         return reading
 
     def _believed(self, digit: Digit, shape: tuple[int, ...]) -> bool:
         """Whether what is read as a digit is shown as one yet. While a hand is in the picture, what
         the frame's edge cuts off may be its arm."""
-        if not self._guarded or digit.track in self._held:
+        if digit.track in self._held:
             return True
+        frames = self._streak.get(digit.track, 0)
+        if not self._guarded:
+            return frames >= _CONFIRMED or self._opening
         box = digit.box
         cut = box.x <= 0 or box.y <= 0 or box.right >= shape[1] or box.bottom >= shape[0]
-        return not cut and self._streak.get(digit.track, 0) >= _CONFIRMED
+        return not cut and frames >= _CONFIRMED_BY_HANDS
 
     def ahead(self, reading: Reading, frame: Frame) -> Reading:
         """An earlier frame's reading for `frame`: the boxes where the page should have taken them
@@ -236,6 +247,7 @@ class Follower:
         self._held.clear()
         self._streak.clear()
         self._known = None
+        self._begun = None
 
 
 def labelled(seen: Seen, reading: Reading) -> tuple[Image, list[str]]:

@@ -159,11 +159,31 @@ def test_a_new_digit_is_asked_for_alone() -> None:
     for _ in range(10):
         film.show(page(ROW[:3]))
     known = {d.track for d in film.show(page(ROW[:3])).digits}
+    film.show(page(ROW))
+    asked = set(film.asked[-1])
     more = film.show(page(ROW))
     (fresh,) = {d.track for d in more.digits} - known
     assert text(more) == "3863"
-    assert fresh in film.asked[-1]
-    assert not set(film.asked[-1]) & known
+    assert fresh in asked
+    assert not asked & known
+
+
+def test_what_flashes_up_in_one_frame_is_never_shown() -> None:
+    film = Film()
+    for _ in range(20):
+        film.show(page(ROW[:3]))
+    shown = [text(film.show(page(row))) for row in (ROW, ROW[:3], ROW[:3], ROW, ROW[:3])]
+    assert set(shown) == {text(film.show(page(ROW[:3])))}
+
+
+def test_a_page_at_rest_shows_a_new_digit_without_another_look() -> None:
+    film = Film()
+    for _ in range(20):
+        film.show(page(ROW[:3]))
+    seen = film.follower.see(frame(film.number, page(ROW)), SETTINGS.pipeline)
+    ask(film.follower, seen, film.net)
+    readings = [text(film.follower.reading(seen)) for _ in range(3)]
+    assert readings[1:] == ["3863", "3863"]
 
 
 def test_ink_that_changes_is_asked_for_again_and_read_anew() -> None:
