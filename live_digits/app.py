@@ -311,6 +311,8 @@ class App:
         if self._stale or self._seen.frame is not self._frame:
             frame = self._frame or self._seen.frame
             self._seen = self._follower.see(frame, self._pipeline, *self._hiding())
+        else:
+            self._seen = replace(self._seen)  # another look at the same: it confirms what is new
         self._learn()
         self._ask()
         self._understand(self._seen.frame)

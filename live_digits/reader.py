@@ -24,7 +24,7 @@ RECHECK = 0.5
 _CHANGED = 22.0
 """Mean absolute difference of two crops (0…255) from which the ink is not the same."""
 _CONFIRMED, _CONFIRMED_BY_HANDS = 2, 3
-"""Frames in a row that a digit which comes later than the page is read in before it is shown, and
+"""Looks in a row that a digit which comes later than the page is read in before it is shown, and
 any while a hand is in the picture: what moves by makes single ones."""
 _OPENING = 0.3
 """Seconds from the first frame in which whatever is read is shown at once."""
@@ -85,10 +85,11 @@ class Follower:
         self._guarded = False
         """Whether a hand is in the picture."""
         self._begun: float | None = None
-        self._opening = True
-        """Whether the first frame was a moment ago."""
+        """The time of the first frame."""
         self._streak: dict[int, int] = {}
-        """Frames in a row in which a track was read as a digit."""
+        """Looks in a row in which a track was read as a digit."""
+        self._counted: Seen | None = None
+        """The look that the streaks end with: pictures between two looks prove nothing."""
         self.masked = 0
         """Boxes that were not read because a hand lay on them, summed over frames."""
 
@@ -102,7 +103,7 @@ class Follower:
         """Vision and tracking of a new frame; times grow from call to call. `hidden` tells which
         boxes lie under a hand: they are not read. `touched` (by default the same) tells where a
         digit may be hidden: it is kept until the hand is gone; while it is given, a new digit is
-        shown once three frames in a row have it."""
+        shown once three looks in a row have it."""
         return self.follow(frame, find(frame.image, pipeline), hidden, touched)
 
     def follow(
@@ -115,7 +116,6 @@ class Follower:
         """The tracking of a new frame whose vision is at hand."""
         self._guarded = touched is not None
         self._begun = frame.time if self._begun is None else self._begun
-        self._opening = frame.time - self._begun <= _OPENING
         if hidden is not None:
             shown = _without(vision, hidden)
             self.masked += _primary(vision) - _primary(shown)
@@ -179,8 +179,8 @@ class Follower:
             frame = seen.frame
             return replace(known[2], source=frame.source, frame=frame.seq, time=frame.time)
         resolution = self._labels.resolve(seen.vision.candidates, seen.tracks)
-        self._streak = {d.track: self._streak.get(d.track, 0) + 1 for d in resolution.digits}
-        digits = [d for d in resolution.digits if self._believed(d, seen.frame.image.shape)]
+        self._count(seen, resolution.digits)
+        digits = [d for d in resolution.digits if self._believed(d, seen.frame)]
         waits = len(digits) < len(resolution.digits)
         here = {t.id for t in seen.tracks}
         height, width = seen.frame.image.shape[:2]
@@ -202,17 +202,24 @@ class Follower:
         self._known = None if missing or waits else (state, seen.vision, reading)
         return reading
 
-    def _believed(self, digit: Digit, shape: tuple[int, ...]) -> bool:
+    def _count(self, seen: Seen, digits: Iterable[Digit]) -> None:
+        another = self._counted is not seen
+        self._counted = seen
+        before = self._streak
+        self._streak = {d.track: before.get(d.track, int(not another)) + another for d in digits}
+
+    def _believed(self, digit: Digit, frame: Frame) -> bool:
         """Whether what is read as a digit is shown as one yet. While a hand is in the picture, what
         the frame's edge cuts off may be its arm."""
         if digit.track in self._held:
             return True
-        frames = self._streak.get(digit.track, 0)
+        looks = self._streak[digit.track]
         if not self._guarded:
-            return frames >= _CONFIRMED or self._opening
+            return looks >= _CONFIRMED or frame.time - (self._begun or 0.0) <= _OPENING
+        height, width = frame.image.shape[:2]
         box = digit.box
-        cut = box.x <= 0 or box.y <= 0 or box.right >= shape[1] or box.bottom >= shape[0]
-        return not cut and frames >= _CONFIRMED_BY_HANDS
+        cut = box.x <= 0 or box.y <= 0 or box.right >= width or box.bottom >= height
+        return not cut and looks >= _CONFIRMED_BY_HANDS
 
     def ahead(self, reading: Reading, frame: Frame) -> Reading:
         """An earlier frame's reading for `frame`: the boxes where the page should have taken them
@@ -248,6 +255,7 @@ class Follower:
         self._streak.clear()
         self._known = None
         self._begun = None
+        self._counted = None
 
 
 def labelled(seen: Seen, reading: Reading) -> tuple[Image, list[str]]:
