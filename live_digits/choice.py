@@ -21,8 +21,6 @@ _STAKE = 0.45
 """A candidate below this confidence only costs: leaving its ink unread is better."""
 _EXHAUSTIVE = 14
 """Groups of this many candidates or fewer are searched completely; larger ones greedily."""
-_NARROW = 0.45
-"""Narrower than this (width by height), a crop shows next to nothing: a 1, a streak, an edge."""
 _SURE = 0.9
 """From this confidence a digit that is not narrow tells how dark and how high the others are."""
 _NEAREST = 7
@@ -61,7 +59,7 @@ def _plausible(candidates: Sequence[Candidate], probabilities: Floats) -> list[b
     """Which candidates fit the page. A crop has lost how dark and how large it was; a streak or an
     edge looks like a 1 then, and only the sure digits around it tell them apart."""
     confidence = probabilities[:, :NOT_A_DIGIT].max(axis=1) if len(candidates) else np.zeros(0)
-    narrow = np.array([c.box.w < _NARROW * c.box.h for c in candidates], bool)
+    narrow = np.array([c.box.narrow for c in candidates], bool)
     dark = np.array([c.dark for c in candidates], np.float64)
     high = np.array([c.box.h for c in candidates], np.float64)
     sure = ~narrow & (confidence >= _SURE) & (dark > 0)
@@ -86,7 +84,7 @@ def _plausible(candidates: Sequence[Candidate], probabilities: Floats) -> list[b
 def _plain(candidates: Sequence[Candidate], probabilities: Floats) -> npt.NDArray[np.bool_]:
     """Which candidates are next to nothing but a stroke: narrow ones, and slanted 1s. Grain, hair,
     and edges are full of them."""
-    narrow = np.array([c.box.w < _NARROW * c.box.h for c in candidates], bool)
+    narrow = np.array([c.box.narrow for c in candidates], bool)
     return np.asarray(narrow | (probabilities[:, :NOT_A_DIGIT].argmax(axis=1) == 1), np.bool_)
 
 

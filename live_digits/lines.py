@@ -16,8 +16,6 @@ _WORD_GAP = 1.5
 _WORD_RATIO = 1.8
 """... this many times the line's median gap, whichever is larger."""
 
-_BAR = 0.45
-"""Width over height below which a 1 is a bare stroke."""
 _COUNT = ["1", "11", "111"]
 """I, II, III: what a line of roman numerals holds in this order and a line of numbers hardly
 ever."""
@@ -25,7 +23,7 @@ ever."""
 
 def roman(digits: Sequence[Digit]) -> tuple[Digit, ...]:
     """Those 1s that are the I's of a line that counts I, II, III, and nothing but bare strokes."""
-    bars = [d for d in digits if d.digit == 1 and d.box.w < _BAR * d.box.h]
+    bars = [d for d in digits if d.digit == 1 and d.box.narrow]
     if len(bars) < len("".join(_COUNT)):
         return ()
     bare = set(bars)

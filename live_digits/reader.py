@@ -50,10 +50,11 @@ def _without_letters(
     digits: Sequence[Digit], rejected: tuple[Box, ...]
 ) -> tuple[Sequence[Digit], tuple[Box, ...]]:
     """What remains where roman numerals are no digits, and the boxes that carry none."""
-    letters = roman(digits)
+    letters = frozenset(roman(digits))
     if not letters:
         return digits, rejected
-    return [d for d in digits if d not in letters], rejected + tuple(d.box for d in letters)
+    kept = [d for d in digits if d not in letters]
+    return kept, rejected + tuple(d.box for d in digits if d in letters)
 
 
 @dataclass(frozen=True, slots=True)

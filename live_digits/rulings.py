@@ -77,13 +77,14 @@ def rulings(mask: Image, dark: Image) -> Image:
         ink, depth = (calm, dark) if lying else (_turned(calm), _turned(dark))
         broad = np.ones((_LINE_WIDTH + 1, 1), np.uint8)
         thin = np.asarray(cv2.subtract(ink, cv2.morphologyEx(ink, cv2.MORPH_OPEN, broad)), np.uint8)
-        lean = _lean(thin)
+        lean, (rows, columns) = _lean(thin), thin.shape
         if lean:
-            thin, depth = _levelled(thin, lean), _levelled(depth, lean)
+            room = rows + 2 * (int(np.ceil(abs(lean) * columns / 2)) + 1)
+            thin, depth = _sheared(thin, lean, room), _sheared(depth, lean, room)
         alone = _LYING_SPAN if lying else LINE_SPAN
         lines = _level_lines(thin, depth, alone, max(mask.shape))
         if lines is not None:
-            lines = _leaning(lines, lean, mask.shape if lying else mask.shape[::-1])
+            lines = _sheared(lines, -lean, rows) if lean else lines
             found |= lines if lying else _turned(lines)
     return found & mask
 
@@ -93,19 +94,9 @@ def rims(lines: Image, mask: Image, dark: Image) -> Image:
     a line and is no darker than it. Once the lines are gone it would be the darkest ink."""
     window = np.ones((_RIM, _RIM), np.uint8)
     level = np.asarray(cv2.dilate(cv2.bitwise_and(dark, lines), window), np.uint8)
-    beside = cv2.bitwise_and(_up_to(dark, level), cv2.min(level, 1) * 255)
+    paler = cv2.compare(dark, level, cv2.CMP_LE)
+    beside = cv2.bitwise_and(paler, cv2.threshold(level, 0, 255, cv2.THRESH_BINARY)[1])
     return np.asarray(cv2.bitwise_and(beside, cv2.bitwise_not(mask)), np.uint8)
-
-
-def _up_to(dark: Image, level: Image) -> Image:
-    """255 where the picture is no darker than the level."""
-    return np.asarray(cv2.compare(dark, level, cv2.CMP_LE), np.uint8)
-
-
-def _level(lines: Image, dark: Image, reach: int) -> Image:
-    """How dark the lines are within a window about each pixel, 0 where there is none."""
-    window = np.ones((reach, reach), np.uint8)
-    return np.asarray(cv2.dilate(cv2.bitwise_and(dark, lines), window), np.uint8)
 
 
 def _lean(thin: Image) -> float:
@@ -138,24 +129,14 @@ def _likeness(rows: npt.NDArray[np.float32], far: int, shift: int) -> float:
     return float(np.einsum("ij,ij->", a, b))
 
 
-def _levelled(picture: Image, lean: float) -> Image:
-    """The picture with each column moved so that lines of this lean are level; it grows."""
+def _sheared(picture: Image, lean: float, rows: int) -> Image:
+    """The picture on so many `rows` about its middle one, each column moved so that lines of this
+    lean are level. The way back is another with −`lean`."""
     h, w = picture.shape
-    grow = int(np.ceil(abs(lean) * w / 2)) + 1
-    move = np.array([[1, 0, 0], [lean, 1, -lean * w / 2 - grow]], np.float64)
+    down = (h - rows) / 2 - lean * w / 2
+    move = np.array([[1, 0, 0], [lean, 1, down]], np.float64)
     flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(picture, move, (w, h + 2 * grow), flags=flags), np.uint8)
-
-
-def _leaning(picture: Image, lean: float, shape: tuple[int, ...]) -> Image:
-    """The way back from `_levelled` to a picture of this shape."""
-    if not lean:
-        return picture
-    h, w = shape
-    grow = int(np.ceil(abs(lean) * w / 2)) + 1
-    move = np.array([[1, 0, 0], [-lean, 1, lean * w / 2 + grow]], np.float64)
-    flags = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(picture, move, (w, h), flags=flags), np.uint8)
+    return np.asarray(cv2.warpAffine(picture, move, (w, rows), flags=flags), np.uint8)
 
 
 def _calm(mask: Image) -> Image:

@@ -46,6 +46,10 @@ class Frame:
     arrived: float = 0.0
 
 
+_NARROW = 0.45
+"""Width over height."""
+
+
 @dataclass(frozen=True, slots=True)
 class Box:
     """An upright rectangle in whole pixels of the frame; `x`, `y` is the top left corner."""
@@ -70,6 +74,11 @@ class Box:
     @property
     def centre(self) -> tuple[float, float]:
         return self.x + self.w / 2, self.y + self.h / 2
+
+    @property
+    def narrow(self) -> bool:
+        """Whether a crop of it would show next to nothing: a 1, a streak, an edge."""
+        return self.w < _NARROW * self.h
 
     def iou(self, other: Box) -> float:
         """Intersection over union, 0…1."""

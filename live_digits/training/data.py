@@ -23,7 +23,8 @@ from live_digits.crops import normalise
 from live_digits.errors import LiveDigitsError, MissingExtraError
 from live_digits.training.glyphs import Alphabet, Glyphs
 from live_digits.training.negatives import drawn_digits, font_digits, negatives
-from live_digits.training.render import crops_of, page
+from live_digits.training.render import page
+from live_digits.training.truths import crops_of
 from live_digits.types import CROP_SIZE, NOT_A_DIGIT, Floats, Image
 
 Say = Callable[[str], None]

@@ -84,22 +84,20 @@ def load(folder: Path, say: Callable[[str], None] | None = None) -> Fonts:
                    key=lambda p: p.name)  # fmt: skip
     for file in files:
         try:
-            face = _face(file.name, ImageFont.truetype(str(file), _POINTS))
-        except OSError as e:
-            face = str(e)
-        if isinstance(face, Face):
-            faces.append(face)
-            total.update(file.read_bytes())
-        elif say:
-            say(f"{file.name}: left out, {face}")
+            faces.append(_face(file.name, ImageFont.truetype(str(file), _POINTS)))
+        except (OSError, FontError) as e:
+            if say:
+                say(f"{file.name}: left out, {e}")
+            continue
+        total.update(file.read_bytes())
     if not faces:
         kinds = ", ".join(SUFFIXES)
         raise FontError(f"{folder} holds no font with digits and letters ({kinds}): name another")
     return Fonts(tuple(faces), total.hexdigest())
 
 
-def _face(name: str, font: Any) -> Face | str:
-    """A font's glyphs, or what it lacks."""
+def _face(name: str, font: Any) -> Face:
+    """A font's glyphs. Raises FontError that says what it lacks."""
     missing = _ink(font, _NOWHERE)
 
     def ink_of(character: str) -> Image | None:
@@ -109,11 +107,11 @@ def _face(name: str, font: Any) -> Face | str:
 
     ten = [ink for ink in map(ink_of, DIGITS) if ink is not None]
     if len({ink.tobytes() for ink in ten}) < len(DIGITS):
-        return "it lacks digits"
+        raise FontError("it lacks digits")
     tall = float(np.median([ink.shape[0] for ink in ten]))
     others = [ink for ink in map(ink_of, OTHERS) if ink is not None]
     if not others:
-        return "it lacks letters"
+        raise FontError("it lacks letters")
     return Face(
         name,
         np.stack([_square(ink) for ink in ten]),

@@ -78,24 +78,28 @@ def any_digit(alphabet: Alphabet, rng: np.random.Generator, height: float) -> tu
     """A digit of one of the fonts, about `height` high, with some pen, leaned and stretched a
     little: uint8 ink (255 on 0), and its label."""
     pick = int(rng.integers(len(alphabet.labels)))
-    ink = redrawn(alphabet.digits[pick], height, _pen(rng), rng)
-    return _leaned(ink, rng), int(alphabet.labels[pick])
+    return _varied(alphabet.digits[pick], rng, height), int(alphabet.labels[pick])
 
 
 def any_other(alphabet: Alphabet, rng: np.random.Generator, height: float) -> Image:
     """A letter or sign of one of the fonts, as `any_digit`."""
-    pick = int(rng.integers(len(alphabet.others)))
-    return _leaned(redrawn(alphabet.others[pick], height, _pen(rng), rng), rng)
+    return _varied(alphabet.others[int(rng.integers(len(alphabet.others)))], rng, height)
 
 
-def _leaned(ink: Floats, rng: np.random.Generator) -> Image:
-    """The ink with another slant, turn and aspect, uint8."""
-    h, w = ink.shape
-    lean, turn = float(rng.normal(0, 0.15)), float(np.deg2rad(rng.normal(0, 5)))
-    wide = float(np.exp(rng.normal(0, 0.12)))
-    m = np.array([[np.cos(turn) * wide, -np.sin(turn) - lean], [np.sin(turn) * wide, np.cos(turn)]])
+def _varied(square: Image, rng: np.random.Generator, height: float) -> Image:
+    ink = redrawn(square, height, _pen(rng), rng)
+    lean, turn = float(rng.normal(0, 0.15)), float(rng.normal(0, 5))
+    moved = leaned(ink, lean, turn, float(np.exp(rng.normal(0, 0.12))))
+    return np.asarray(np.rint(moved * 255), np.uint8)
+
+
+def leaned(alpha: Floats, lean: float, turn: float, wide: float = 1.0) -> Floats:
+    """The glyph leaning by `lean` (dx per dy), turned by `turn` degrees and `wide` times as wide,
+    with the room that it needs."""
+    h, w = alpha.shape
+    c, s = np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
+    m = np.array([[c * wide, -s - lean], [s * wide, c]])
     corners = np.array([[0, 0], [w, 0], [w, h], [0, h]]) @ m.T
     low, high = corners.min(axis=0) - 2, corners.max(axis=0) + 2
-    width, tall = np.ceil(high - low).astype(int)
-    moved = cv2.warpAffine(ink, np.column_stack([m, -low]), (int(width), int(tall)))
-    return np.asarray(np.rint(np.asarray(moved) * 255), np.uint8)
+    width, tall = (int(v) for v in np.ceil(high - low))
+    return np.asarray(cv2.warpAffine(alpha, np.column_stack([m, -low]), (width, tall)), np.float32)

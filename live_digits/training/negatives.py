@@ -6,7 +6,7 @@ left out by construction: a lone upright stroke is a 1, half an 8 is a 0 or a 3,
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import cv2
 import numpy as np
@@ -201,18 +201,19 @@ def negatives(count: int, glyphs: Glyphs, rng: np.random.Generator) -> Image:
 
 def drawn_digits(count: int, rng: np.random.Generator) -> tuple[Image, Image]:
     """`count` digits drawn from strokes and normalised: crops uint8 count×28×28 and labels."""
-    labels = rng.integers(0, 10, count).astype(np.uint8)
-    out = np.zeros((count, CROP_SIZE, CROP_SIZE), np.uint8)
-    for i, label in enumerate(labels):
-        out[i] = normalise(strokes.digit(int(label), strokes.Hand.random(rng), rng, _HEIGHT))
-    return out, labels
+    values = [int(v) for v in rng.integers(0, 10, count)]
+    return _normalised(
+        (strokes.digit(v, strokes.Hand.random(rng), rng, _HEIGHT), v) for v in values
+    )
 
 
 def font_digits(count: int, alphabet: Alphabet, rng: np.random.Generator) -> tuple[Image, Image]:
-    """`count` digits of fonts, normalised: crops uint8 count×28×28 and labels."""
-    out = np.zeros((count, CROP_SIZE, CROP_SIZE), np.uint8)
-    labels = np.zeros(count, np.uint8)
-    for i in range(count):
-        ink, labels[i] = any_digit(alphabet, rng, _HEIGHT)
-        out[i] = normalise(ink)
-    return out, labels
+    """`count` digits of fonts, as `drawn_digits`."""
+    return _normalised(any_digit(alphabet, rng, _HEIGHT) for _ in range(count))
+
+
+def _normalised(digits: Iterable[tuple[Image, int]]) -> tuple[Image, Image]:
+    """Inks and their labels as crops uint8 N×28×28 and labels uint8 N."""
+    pairs = [(normalise(ink), label) for ink, label in digits]
+    crops = np.array([crop for crop, _ in pairs], np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE)
+    return crops, np.array([label for _, label in pairs], np.uint8)
