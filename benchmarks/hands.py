@@ -28,8 +28,10 @@ from live_digits import classifier
 from live_digits.air import PAUSE, Writer
 from live_digits.config import Settings
 from live_digits.demo import DemoScene
-from live_digits.hands import LANDMARKS, Hand, MediaPipeLandmarker, reduced
+from live_digits.hand_worker import reduced
+from live_digits.hands import LANDMARKS, Hand
 from live_digits.inference import Answer
+from live_digits.landmarker import MediaPipeLandmarker
 from live_digits.media import is_video, load_picture, video_frames
 from live_digits.occlusion import Occluder
 from live_digits.reader import Follower

@@ -33,7 +33,7 @@ from live_digits.config import (
 )
 from live_digits.deck import Deck
 from live_digits.errors import HandsError, LiveDigitsError, RecordingError, WorkerError, reason
-from live_digits.hands import HandsWorker
+from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import CLEAR, UNDO, Handwork
 from live_digits.inference import InferenceWorker
 from live_digits.looker import Looker

@@ -15,7 +15,7 @@ import numpy as np
 from live_digits.auto import search
 from live_digits.config import Settings
 from live_digits.errors import RecordingError, SourceError
-from live_digits.hands import HandsWorker
+from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import Handwork
 from live_digits.media import is_video, load_picture, to_stored, video_frames
 from live_digits.overlay import annotate

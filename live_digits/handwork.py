@@ -14,7 +14,7 @@ from typing import Any
 from live_digits.air import Writer
 from live_digits.config import Settings
 from live_digits.gestures import GESTURES, Watch
-from live_digits.hands import STALE, HandsWorker
+from live_digits.hand_worker import STALE, HandsWorker
 from live_digits.inference import Answer
 from live_digits.occlusion import Cover, Occluder
 from live_digits.types import Air, Frame, Image, Reading, Ring

@@ -32,7 +32,8 @@ from live_digits.config import (
     Settings,
 )
 from live_digits.demo import DemoScene
-from live_digits.hands import Hand, HandsWorker
+from live_digits.hand_worker import HandsWorker
+from live_digits.hands import Hand
 from live_digits.sources import Source
 from live_digits.types import Frame, Image, Reading, Status
 from live_digits.window import Command

@@ -18,7 +18,9 @@ from live_digits import film
 from live_digits.config import PipelineSettings
 from live_digits.errors import SourceError
 from live_digits.feed import LiveFeed
-from live_digits.hands import Hand, HandsWorker, Landmarker, Sighting
+from live_digits.hand_worker import HandsWorker
+from live_digits.hands import Hand, Sighting
+from live_digits.landmarker import Landmarker
 from live_digits.link import Limits
 from live_digits.types import CLASSES, Floats, Frame, Image, Mode, Signal, SourceInfo
 from live_digits.window import Command

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from live_digits import hands
-from live_digits.hands import Hand, HandsWorker
+from live_digits import hand_model, hand_worker
+from live_digits.hand_worker import HandsWorker
+from live_digits.hands import Hand
 from live_digits.types import Floats, Image
 
 PATIENCE = 20.0
@@ -118,15 +119,15 @@ def noisy(image: Image, sigma: float, seed: int) -> Image:
 
 
 def thumb(image: Image) -> Floats:
-    return hands.thumbnail(hands.reduced(image))
+    return hand_worker.thumbnail(hand_worker.reduced(image))
 
 
-def hand_model() -> Path:
+def real_model() -> Path:
     """The real model; skips the test where it or MediaPipe is not at hand."""
     if importlib.util.find_spec("mediapipe") is None:
         pytest.skip("the extra 'hands' is not installed")
-    named = os.environ.get(hands.MODEL_VARIABLE)
-    path = Path(named) if named else SHARED / "models" / hands.MODEL_NAME
+    named = os.environ.get(hand_model.MODEL_VARIABLE)
+    path = Path(named) if named else SHARED / "models" / hand_model.MODEL_NAME
     if not path.is_file():
-        pytest.skip(f"no hand model: set {hands.MODEL_VARIABLE}")
+        pytest.skip(f"no hand model: set {hand_model.MODEL_VARIABLE}")
     return path

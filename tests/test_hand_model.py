@@ -14,10 +14,11 @@ from typing import Any
 import platformdirs
 import pytest
 
-from live_digits import hands
+from live_digits import hand_model, hand_worker
 from live_digits.config import HandsSettings
 from live_digits.errors import HandsError, MissingExtraError
-from live_digits.hands import HandsWorker, MediaPipeLandmarker
+from live_digits.hand_worker import HandsWorker
+from live_digits.landmarker import MediaPipeLandmarker
 
 # The model ----------------------------------------------------------------------------------------
 
@@ -25,7 +26,7 @@ from live_digits.hands import HandsWorker, MediaPipeLandmarker
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder of the test's own, and no model named by the environment."""
-    monkeypatch.delenv(hands.MODEL_VARIABLE, raising=False)
+    monkeypatch.delenv(hand_model.MODEL_VARIABLE, raising=False)
     folder = tmp_path / "cache"
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda *a, **k: folder)
     return folder
@@ -58,8 +59,10 @@ def server(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread = threading.Thread(target=serving.serve_forever, args=(0.02,))
         thread.start()
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        monkeypatch.setattr(hands, "MODEL_URL", f"http://127.0.0.1:{serving.server_port}/m.task")
-        monkeypatch.setattr(hands, "MODEL_SHA256", hashlib.sha256(CONTENT).hexdigest())
+        monkeypatch.setattr(
+            hand_model, "MODEL_URL", f"http://127.0.0.1:{serving.server_port}/m.task"
+        )
+        monkeypatch.setattr(hand_model, "MODEL_SHA256", hashlib.sha256(CONTENT).hexdigest())
         yield serving
         serving.shutdown()
         thread.join()
@@ -69,46 +72,46 @@ def ignore(done: int, total: int) -> None: ...
 
 
 def test_the_models_address_and_checksum_are_googles() -> None:
-    assert hands.MODEL_URL.startswith("https://storage.googleapis.com/mediapipe-models/")
-    assert len(bytes.fromhex(hands.MODEL_SHA256)) == 32
+    assert hand_model.MODEL_URL.startswith("https://storage.googleapis.com/mediapipe-models/")
+    assert len(bytes.fromhex(hand_model.MODEL_SHA256)) == 32
 
 
 def test_find_model_takes_the_setting_then_the_environment_then_the_cache(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert hands.find_model(HandsSettings()) is None
+    assert hand_model.find_model(HandsSettings()) is None
     cache.mkdir()
-    (cache / hands.MODEL_NAME).write_bytes(b"cached")
-    assert hands.find_model(HandsSettings()) == cache / hands.MODEL_NAME
+    (cache / hand_model.MODEL_NAME).write_bytes(b"cached")
+    assert hand_model.find_model(HandsSettings()) == cache / hand_model.MODEL_NAME
     named = tmp_path / "named.task"
     named.write_bytes(b"named")
-    monkeypatch.setenv(hands.MODEL_VARIABLE, str(named))
-    assert hands.find_model(HandsSettings()) == named
+    monkeypatch.setenv(hand_model.MODEL_VARIABLE, str(named))
+    assert hand_model.find_model(HandsSettings()) == named
     mine = tmp_path / "mine.task"
     mine.write_bytes(b"mine")
-    assert hands.find_model(HandsSettings(model=str(mine))) == mine
+    assert hand_model.find_model(HandsSettings(model=str(mine))) == mine
 
 
 def test_a_named_model_that_is_missing_is_an_error_that_says_where_it_was_named(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(HandsError, match=r"nowhere\.task.*hands\.model"):
-        hands.find_model(HandsSettings(model="nowhere.task"))
-    monkeypatch.setenv(hands.MODEL_VARIABLE, str(tmp_path))
-    with pytest.raises(HandsError, match=hands.MODEL_VARIABLE):
-        hands.find_model(HandsSettings())
+        hand_model.find_model(HandsSettings(model="nowhere.task"))
+    monkeypatch.setenv(hand_model.MODEL_VARIABLE, str(tmp_path))
+    with pytest.raises(HandsError, match=hand_model.MODEL_VARIABLE):
+        hand_model.find_model(HandsSettings())
 
 
 def test_fetch_keeps_the_whole_file_and_reports_its_way(server: Server, cache: Path) -> None:
     steps: list[tuple[int, int]] = []
-    path = hands.fetch_model(lambda done, total: steps.append((done, total)))
-    assert path == cache / hands.MODEL_NAME
+    path = hand_model.fetch_model(lambda done, total: steps.append((done, total)))
+    assert path == cache / hand_model.MODEL_NAME
     assert path.read_bytes() == CONTENT
     assert list(cache.iterdir()) == [path]
     assert steps[0] == (0, len(CONTENT))
     assert steps[-1] == (len(CONTENT), len(CONTENT))
     assert steps == sorted(steps)
-    assert hands.find_model(HandsSettings()) == path
+    assert hand_model.find_model(HandsSettings()) == path
 
 
 def assert_nothing_kept(cache: Path) -> None:
@@ -119,11 +122,11 @@ def test_fetch_refuses_another_file_and_keeps_the_old_one(
     server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.mkdir()
-    old = cache / hands.MODEL_NAME
+    old = cache / hand_model.MODEL_NAME
     old.write_bytes(b"old")
-    monkeypatch.setattr(hands, "MODEL_SHA256", "0" * 64)
+    monkeypatch.setattr(hand_model, "MODEL_SHA256", "0" * 64)
     with pytest.raises(HandsError, match="not the published hand model") as caught:
-        hands.fetch_model(ignore)
+        hand_model.fetch_model(ignore)
     assert "\n" not in str(caught.value)
     assert old.read_bytes() == b"old"
     assert list(cache.iterdir()) == [old]
@@ -132,23 +135,23 @@ def test_fetch_refuses_another_file_and_keeps_the_old_one(
 def test_fetch_names_what_the_server_said(server: Server, cache: Path) -> None:
     server.status = 404
     with pytest.raises(HandsError, match=r"cannot be fetched.*404"):
-        hands.fetch_model(ignore)
+        hand_model.fetch_model(ignore)
     assert_nothing_kept(cache)
 
 
 def test_fetch_that_breaks_off_leaves_nothing(server: Server, cache: Path) -> None:
     server.length = len(CONTENT) + 5
     with pytest.raises(HandsError, match="broke off"):
-        hands.fetch_model(ignore)
+        hand_model.fetch_model(ignore)
     assert_nothing_kept(cache)
 
 
 def test_fetch_ends_where_a_server_never_does(
     server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hands, "_LARGEST", 1000)
+    monkeypatch.setattr(hand_model, "LARGEST", 1000)
     with pytest.raises(HandsError, match="more than 1000 bytes"):
-        hands.fetch_model(ignore)
+        hand_model.fetch_model(ignore)
     assert_nothing_kept(cache)
 
 
@@ -158,7 +161,7 @@ def test_fetch_that_is_interrupted_leaves_nothing(server: Server, cache: Path) -
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        hands.fetch_model(interrupt)
+        hand_model.fetch_model(interrupt)
     assert_nothing_kept(cache)
 
 
@@ -166,9 +169,9 @@ def test_fetch_without_a_network_is_one_line(cache: Path, monkeypatch: pytest.Mo
     with Server(("127.0.0.1", 0), Handler) as gone:
         port = gone.server_port
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(hands, "MODEL_URL", f"http://127.0.0.1:{port}/m.task")
+    monkeypatch.setattr(hand_model, "MODEL_URL", f"http://127.0.0.1:{port}/m.task")
     with pytest.raises(HandsError, match=r"cannot be fetched.*go online.*hands\.model") as caught:
-        hands.fetch_model(ignore)
+        hand_model.fetch_model(ignore)
     assert "\n" not in str(caught.value)
     assert "urlopen" not in str(caught.value)
     assert_nothing_kept(cache)
@@ -177,16 +180,16 @@ def test_fetch_without_a_network_is_one_line(cache: Path, monkeypatch: pytest.Mo
 def test_fetch_into_a_folder_that_takes_no_file_is_one_line(server: Server, cache: Path) -> None:
     cache.write_bytes(b"a file where the folder should be")
     with pytest.raises(HandsError, match="cannot be kept in"):
-        hands.fetch_model(ignore)
+        hand_model.fetch_model(ignore)
 
 
 def test_fetch_that_cannot_take_the_models_place_leaves_nothing(
     server: Server, cache: Path
 ) -> None:
-    (cache / hands.MODEL_NAME).mkdir(parents=True)
+    (cache / hand_model.MODEL_NAME).mkdir(parents=True)
     with pytest.raises(HandsError, match="cannot be kept in"):
-        hands.fetch_model(ignore)
-    assert [p.name for p in cache.iterdir()] == [hands.MODEL_NAME]
+        hand_model.fetch_model(ignore)
+    assert [p.name for p in cache.iterdir()] == [hand_model.MODEL_NAME]
 
 
 # Opening ------------------------------------------------------------------------------------------
@@ -208,21 +211,21 @@ Say = Callable[[bool], None]
 
 def test_hands_off_are_off(installed: Say, cache: Path) -> None:
     installed(True)
-    assert hands.open_hands(HandsSettings(mode="off", model="nowhere.task")) == (None, "")
+    assert hand_worker.open_hands(HandsSettings(mode="off", model="nowhere.task")) == (None, "")
 
 
 def test_auto_without_the_extra_says_nothing(installed: Say, cache: Path) -> None:
     installed(False)
-    assert hands.open_hands(HandsSettings()) == (None, "")
+    assert hand_worker.open_hands(HandsSettings()) == (None, "")
 
 
 def test_auto_without_a_model_says_in_one_line_how_to_get_it(installed: Say, cache: Path) -> None:
     installed(True)
-    worker, line = hands.open_hands(HandsSettings())
+    worker, line = hand_worker.open_hands(HandsSettings())
     assert worker is None
     assert "hands.mode=on" in line
     assert "\n" not in line
-    worker, line = hands.open_hands(HandsSettings(model="nowhere.task"))
+    worker, line = hand_worker.open_hands(HandsSettings(model="nowhere.task"))
     assert worker is None
     assert "nowhere.task" in line
 
@@ -230,9 +233,9 @@ def test_auto_without_a_model_says_in_one_line_how_to_get_it(installed: Say, cac
 def test_auto_with_both_gives_a_worker(installed: Say, cache: Path) -> None:
     installed(True)
     cache.mkdir()
-    (cache / hands.MODEL_NAME).write_bytes(b"a model")
+    (cache / hand_model.MODEL_NAME).write_bytes(b"a model")
     for mode in ("auto", "on"):
-        worker, line = hands.open_hands(HandsSettings(mode=mode))
+        worker, line = hand_worker.open_hands(HandsSettings(mode=mode))
         assert isinstance(worker, HandsWorker)
         assert line == ""
         assert worker.close()
@@ -241,12 +244,12 @@ def test_auto_with_both_gives_a_worker(installed: Say, cache: Path) -> None:
 def test_on_raises_what_is_missing(installed: Say, cache: Path) -> None:
     installed(False)
     with pytest.raises(MissingExtraError, match=r"live-digits\[hands\]"):
-        hands.open_hands(HandsSettings(mode="on"))
+        hand_worker.open_hands(HandsSettings(mode="on"))
     installed(True)
-    with pytest.raises(HandsError, match=hands.MODEL_VARIABLE):
-        hands.open_hands(HandsSettings(mode="on"))
+    with pytest.raises(HandsError, match=hand_model.MODEL_VARIABLE):
+        hand_worker.open_hands(HandsSettings(mode="on"))
     with pytest.raises(HandsError, match=r"nowhere\.task"):
-        hands.open_hands(HandsSettings(mode="on", model="nowhere.task"))
+        hand_worker.open_hands(HandsSettings(mode="on", model="nowhere.task"))
 
 
 def test_without_mediapipe_the_landmarker_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

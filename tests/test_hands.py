@@ -20,11 +20,11 @@ from hands_kit import (
     Fake,
     Start,
     few,
-    hand_model,
     noisy,
     open_palm,
     page,
     page_with_thing,
+    real_model,
     steady,
     thumb,
     wait_for,
@@ -34,9 +34,10 @@ from hands_kit import (
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from live_digits import hands
+from live_digits import hand_worker, hands, landmarker
 from live_digits.errors import HandsError
-from live_digits.hands import Hand, HandsWorker, covered, hidden, moved
+from live_digits.hand_worker import HandsWorker, moved
+from live_digits.hands import Hand, covered, hidden
 from live_digits.types import Box, Floats
 
 # Hands as values ----------------------------------------------------------------------------------
@@ -171,8 +172,8 @@ def test_a_box_under_a_palm_is_hidden_and_one_far_away_is_not() -> None:
 @few
 @given(st.integers(1, 3000), st.integers(1, 2000))
 def test_a_reduced_picture_keeps_its_shape(width: int, height: int) -> None:
-    small = hands.reduced(np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3)))
-    assert max(small.shape[:2]) == min(max(width, height), hands.LOOK_SIZE)
+    small = hand_worker.reduced(np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3)))
+    assert max(small.shape[:2]) == min(max(width, height), landmarker.LOOK_SIZE)
     assert min(small.shape[:2]) >= 1
 
 
@@ -215,8 +216,8 @@ def test_an_old_sighting_is_no_hand(running: Start) -> None:
     assert worker.current(0.0) == ()
     worker.offer(page(), 10.0)
     wait_for(lambda: worker.latest.hands)
-    assert worker.current(10.0 + hands.STALE)
-    assert worker.current(10.01 + hands.STALE) == ()
+    assert worker.current(10.0 + hand_worker.STALE)
+    assert worker.current(10.01 + hand_worker.STALE) == ()
     assert worker.current(2.0) == (), "the time of a video that began again"
 
 
@@ -306,7 +307,7 @@ def test_stats_sum_up_in_milliseconds(running: Start) -> None:
     assert (told["frames"], told["seen"]) == (1, 1)
     assert set(told["ms"]) == {"p50", "p95", "p99"}
     times = tuple(0.001 * k for k in range(1, 101))
-    spread = hands.HandsStats(100, 0, times).ms
+    spread = hand_worker.HandsStats(100, 0, times).ms
     assert spread is not None
     assert spread["p50"] == pytest.approx(50, abs=1)
     assert spread["p95"] == pytest.approx(95, abs=1)
@@ -413,7 +414,7 @@ def test_the_worker_stands_back_and_the_process_does_not() -> None:
 
 
 def test_quiet_drops_log_lines_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
-    with hands._quiet():
+    with landmarker._quiet():
         os.write(2, b"INFO: [environment.cc:36] Creating\nmatters\n")
         os.write(2, b"W0000 00:00:1795552079.017121    5167 port.cc:153] noise\nWhat now\n")
     os.write(2, b"INFO: after\n")
@@ -421,7 +422,7 @@ def test_quiet_drops_log_lines_and_nothing_else(capfd: pytest.CaptureFixture[str
 
 
 def test_quiet_gives_stderr_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
-    with contextlib.suppress(ValueError), hands._quiet():
+    with contextlib.suppress(ValueError), landmarker._quiet():
         os.write(2, b"told\n")
         raise ValueError
     os.write(2, b"after\n")
@@ -433,7 +434,7 @@ def test_only_one_thread_goes_without_what_is_needless(monkeypatch: pytest.Monke
     # Another test may have imported TensorFlow into this process: a module nobody needs stands
     # for it.
     monkeypatch.delitem(sys.modules, "tabnanny", raising=False)
-    monkeypatch.setattr(hands, "_NEEDLESS", frozenset({"tabnanny"}))
+    monkeypatch.setattr(landmarker, "_NEEDLESS", frozenset({"tabnanny"}))
     asked: list[Any] = []
 
     def ask() -> None:
@@ -442,7 +443,7 @@ def test_only_one_thread_goes_without_what_is_needless(monkeypatch: pytest.Monke
         except ModuleNotFoundError:
             asked.append("hidden")
 
-    with hands._without_needless():
+    with landmarker._without_needless():
         ask()
         thread = threading.Thread(target=ask)
         thread.start()
@@ -458,12 +459,12 @@ def test_the_room_imports_no_mediapipe_and_the_landmarker_no_tensorflow() -> Non
         import sys
         from pathlib import Path
         import numpy as np
-        from live_digits import hands
+        from live_digits import hand_worker, hands, landmarker
         from live_digits.config import HandsSettings
-        worker, line = hands.open_hands(HandsSettings(model=sys.argv[1]))
+        worker, line = hand_worker.open_hands(HandsSettings(model=sys.argv[1]))
         assert worker is not None and not line, line
         assert "mediapipe" not in sys.modules
-        landmarker = hands.MediaPipeLandmarker(Path(sys.argv[1]))
+        landmarker = landmarker.MediaPipeLandmarker(Path(sys.argv[1]))
         assert landmarker(np.full((270, 480, 3), 200, np.uint8), 5) == ()
         landmarker.close()
         landmarker.close()
@@ -471,7 +472,7 @@ def test_the_room_imports_no_mediapipe_and_the_landmarker_no_tensorflow() -> Non
         assert not {"tensorflow", "sounddevice"} & set(sys.modules)
     """
     done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script), str(hand_model())],
+        [sys.executable, "-c", textwrap.dedent(script), str(real_model())],
         capture_output=True,
         text=True,
         timeout=60,

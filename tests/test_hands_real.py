@@ -14,18 +14,20 @@ from hands_kit import (
     CLIPS_VARIABLE,
     PATIENCE,
     SEEN,
-    hand_model,
     noisy,
     page,
+    real_model,
     wait_for,
     wait_until_at,
 )
 
-from live_digits import classifier, hands
+from live_digits import classifier, hand_worker, hands
 from live_digits.config import Settings
 from live_digits.errors import HandsError
-from live_digits.hands import HandsWorker, MediaPipeLandmarker, covered, hidden
+from live_digits.hand_worker import HandsWorker
+from live_digits.hands import covered, hidden
 from live_digits.handwork import Handwork
+from live_digits.landmarker import MediaPipeLandmarker
 from live_digits.reader import Follower, read_moving
 from live_digits.types import Box, Frame, Image
 
@@ -34,7 +36,7 @@ from live_digits.types import Box, Frame, Image
 
 @pytest.fixture(scope="module")
 def real() -> Iterator[MediaPipeLandmarker]:
-    landmarker = MediaPipeLandmarker(hand_model())
+    landmarker = MediaPipeLandmarker(real_model())
     yield landmarker
     landmarker.close()
 
@@ -63,7 +65,7 @@ def test_times_that_do_not_grow_do_no_harm(real: MediaPipeLandmarker) -> None:
 
 
 def test_a_file_that_is_no_model_is_one_line(tmp_path: Path) -> None:
-    hand_model()
+    real_model()
     wrong = tmp_path / "wrong.task"
     wrong.write_bytes(b"this is no model")
     with pytest.raises(HandsError, match=r"wrong\.task is no hand model") as caught:
@@ -76,7 +78,7 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path: Path) -> None:
 def test_a_hand_is_seen_in_the_clip(real: MediaPipeLandmarker) -> None:
     """Every frame of this one shows a hand."""
     frames = clip("hand_test_video.mp4", 4)
-    found = [real(hands.reduced(f), 20_000 + 133 * i) for i, f in enumerate(frames)]
+    found = [real(hand_worker.reduced(f), 20_000 + 133 * i) for i, f in enumerate(frames)]
     assert len(frames) > 40
     assert sum(map(bool, found)) >= SEEN * len(frames)
 
@@ -86,7 +88,7 @@ def test_a_hand_is_seen_in_the_clip(real: MediaPipeLandmarker) -> None:
 )
 def test_a_hand_is_seen_in_the_pictures(name: str, side: str) -> None:
     """By a whole worker, in the picture's own pixels, and it hides its own palm."""
-    model = hand_model()
+    model = real_model()
     image = clip(name, 1)[0]
     worker = HandsWorker(lambda: MediaPipeLandmarker(model))
     try:
@@ -111,7 +113,7 @@ def test_a_hand_is_seen_in_the_pictures(name: str, side: str) -> None:
 
 def test_a_worker_sees_the_hand_come_into_the_clip() -> None:
     """First a face without a hand (24 frames), then a thumb up to the end."""
-    model = hand_model()
+    model = real_model()
     frames = clip("gesture_test_video.mp4", 4)
     worker = HandsWorker(lambda: MediaPipeLandmarker(model))
     seen = []
@@ -138,7 +140,7 @@ def test_a_worker_sees_the_hand_come_into_the_clip() -> None:
 )
 def test_no_digit_is_read_where_hands_are_shown(name: str, step: int, first: int) -> None:
     """By a video's whole path, each frame with its own look; a hand is seen from `first` on."""
-    model = hand_model()
+    model = real_model()
     frames = clip(name, step)
     frames = frames if len(frames) > 1 else frames * 12
     worker = HandsWorker(lambda: MediaPipeLandmarker(model))

@@ -17,8 +17,10 @@ from live_digits.auto import Found
 from live_digits.config import PipelineSettings, Settings
 from live_digits.demo import DemoScene
 from live_digits.errors import WorkerError
-from live_digits.hands import Hand, HandsWorker, Landmarker
+from live_digits.hand_worker import HandsWorker
+from live_digits.hands import Hand
 from live_digits.inference import InferenceWorker
+from live_digits.landmarker import Landmarker
 from live_digits.looker import Looker
 from live_digits.pipeline import Vision, find
 from live_digits.types import Floats, Image, Reading, Status

@@ -18,7 +18,7 @@ from live_digits.bench.scenes import RATE, Scene, moving, resting
 from live_digits.bench.spread import percentile
 from live_digits.bench.variants import NO_SAVINGS, Forgetful, fitted, vision_of
 from live_digits.config import Settings, SourceSettings
-from live_digits.hands import open_hands
+from live_digits.hand_worker import open_hands
 from live_digits.looker import Looker
 from live_digits.sources import Demo, Source
 from live_digits.stats import peak_memory_mb

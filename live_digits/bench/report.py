@@ -32,7 +32,7 @@ from live_digits.bench.variants import (
 )
 from live_digits.config import HandsSettings
 from live_digits.errors import ConfigError, LiveDigitsError, MissingExtraError
-from live_digits.hands import open_hands
+from live_digits.hand_worker import open_hands
 
 _PATIENCE = 120.0
 """Seconds beyond its own that a part may take to start and end."""

@@ -1,0 +1,212 @@
+"""A picture → its hands, by MediaPipe's hand landmarks.
+
+MediaPipe is imported by MediaPipeLandmarker alone, on the worker's thread: nothing else here needs
+the extra. It keeps pictures on the machine, but from 1.x on its native library sends figures about
+its use (no pictures) to Google, and its notice asks programs to tell their users so:
+https://goo.gle/mediapipe-privacy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import re
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from live_digits.errors import HandsError, MissingExtraError
+from live_digits.hand_model import LARGEST, is_published
+from live_digits.hands import Hand
+from live_digits.outside import Apart, ApartError, read_bytes
+from live_digits.types import Image
+
+NUM_HANDS = 2
+"""Most hands that are looked for."""
+LOOK_SIZE = 480
+"""Longest side of the picture that the landmarker sees, pixels."""
+_NEEDLESS = ("tensorflow", "sounddevice")
+"""What MediaPipe imports where it finds it, and does without where not. TensorFlow (for the making
+of its documentation) costs seconds that hold Python's lock and half a gigabyte; sounddevice starts
+the system's audio."""
+_LOG_LINE = re.compile(rb"(INFO|WARNING|ERROR): |[IWEF]\d{4} \d\d:\d\d:")
+"""How a line begins that MediaPipe's native library logs."""
+
+
+class Landmarker(Protocol):
+    """Finds hands. Belongs to one thread; the calls' times grow."""
+
+    def __call__(self, image: Image, time_ms: int) -> tuple[Hand, ...]:
+        """`image`: uint8 BGR H×W×3 → its hands, in its pixels."""
+
+    def close(self) -> None: ...
+
+
+class MediaPipeLandmarker:
+    """MediaPipe's hand landmarker, following hands from picture to picture."""
+
+    def __init__(self, model: Path) -> None:
+        """Imports MediaPipe and loads the model: a fraction of a second. Raises MissingExtraError
+        where MediaPipe is not installed, HandsError where it or the model cannot be loaded."""
+        try:
+            with _without_needless():
+                import mediapipe
+        except (ImportError, OSError) as e:
+            if isinstance(e, ModuleNotFoundError) and e.name == "mediapipe":
+                raise MissingExtraError("hands", "hands") from e
+            raise HandsError(f"MediaPipe cannot be loaded: {_first_line(e)}") from e
+        self._mediapipe: Any = mediapipe
+        self._time_ms = -1
+        self._met = False
+        vision = mediapipe.tasks.vision
+        try:
+            # Not by its path: that fails on Windows beyond ASCII.
+            content = read_bytes(model, LARGEST)
+            with _quiet():
+                options = vision.HandLandmarkerOptions(
+                    base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=content),
+                    running_mode=vision.RunningMode.VIDEO,
+                    num_hands=NUM_HANDS,
+                )
+                self._task: Any = vision.HandLandmarker.create_from_options(options)
+                self(np.zeros((LOOK_SIZE, LOOK_SIZE, 3), np.uint8), 0)
+        except OSError as e:
+            raise HandsError(f"the hand model {model} cannot be read: {e.strerror or e}") from e
+        except (RuntimeError, ValueError) as e:
+            raise HandsError(f"{model} is no hand model: {_first_line(e)}") from e
+
+    def __call__(self, image: Image, time_ms: int) -> tuple[Hand, ...]:
+        """A time that does not grow, as where a video begins again, counts as the next
+        millisecond."""
+        self._time_ms = max(self._time_ms + 1, time_ms)
+        mediapipe = self._mediapipe
+        picture = mediapipe.Image(
+            image_format=mediapipe.ImageFormat.SRGB, data=cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+        )
+        # The library logs once more when it meets its first hand.
+        with contextlib.nullcontext() if self._met else _quiet():
+            found = self._task.detect_for_video(picture, self._time_ms)
+        self._met = self._met or bool(found.hand_landmarks)
+        height, width = image.shape[:2]
+        size = np.array([width, height], np.float32)
+        return tuple(
+            Hand(
+                np.array([(p.x, p.y) for p in points], np.float32) * size,
+                str(sides[0].category_name),
+                float(sides[0].score),
+            )
+            for points, sides in zip(found.hand_landmarks, found.handedness, strict=True)
+        )
+
+    def close(self) -> None:
+        """Frees the model. May be called twice."""
+        with _quiet():
+            self._task.close()
+
+
+class ApartLandmarker:
+    """The same in a process of its own, for models from elsewhere: MediaPipe crashes on some that
+    are damaged."""
+
+    def __init__(self, model: Path) -> None:
+        """As MediaPipeLandmarker. Raises HandsError."""
+        self._name = str(model)
+        try:
+            self._found = Apart(__name__, "MediaPipeLandmarker", model)
+        except ApartError as e:
+            raise self._broken(e) from e
+
+    def __call__(self, image: Image, time_ms: int) -> tuple[Hand, ...]:
+        try:
+            found: tuple[Hand, ...] = self._found(image, time_ms)
+        except ApartError as e:
+            raise self._broken(e) from e
+        return found
+
+    def close(self) -> None:
+        self._found.close()
+
+    def _broken(self, error: ApartError) -> HandsError:
+        known = self._name in str(error)
+        return HandsError(str(error) if known else f"hand model {self._name}: {error}")
+
+
+def open_landmarker(model: Path) -> Landmarker:
+    """The landmarker of a model file. Raises HandsError, MissingExtraError."""
+    try:
+        content = read_bytes(model, LARGEST)
+    except OSError as e:
+        raise HandsError(f"the hand model {model} cannot be read: {e.strerror or e}") from e
+    return MediaPipeLandmarker(model) if is_published(content) else ApartLandmarker(model)
+
+
+def import_for(model: Path) -> None:
+    """Imports MediaPipe where the model will run in this process. What fails is told by
+    `open_landmarker`, which does it again."""
+    with contextlib.suppress(ImportError, OSError):
+        if is_published(read_bytes(model, LARGEST)):
+            with _without_needless():
+                importlib.import_module("mediapipe")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+class _Hider(importlib.abc.MetaPathFinder):
+    """Hides _NEEDLESS from the thread that made it; other threads import them as ever."""
+
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(
+        self, fullname: str, path: object = None, target: object = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname in _NEEDLESS and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
+        return None
+
+
+@contextlib.contextmanager
+def _without_needless() -> Iterator[None]:
+    """Lets MediaPipe be imported as where _NEEDLESS are not installed."""
+    finder = _Hider()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the native library's log lines off stderr; all other lines come through, at the end.
+    It knows no level or switch of its own for them."""
+    try:
+        real = os.dup(2)
+    except OSError:  # a process without stderr has none to keep quiet
+        yield
+        return
+    try:
+        with tempfile.TemporaryFile() as kept:
+            os.dup2(kept.fileno(), 2)
+            try:
+                yield
+            finally:
+                os.dup2(real, 2)
+                kept.seek(0)
+                for line in kept:
+                    if not _LOG_LINE.match(line):
+                        os.write(real, line)
+    finally:
+        os.close(real)
