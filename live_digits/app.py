@@ -17,10 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import cv2
 import numpy as np
 
-from live_digits.auto import Searcher
+from live_digits.auto import LONGEST_STEP, Found, Search
 from live_digits.config import (
     TRACKBARS,
     PipelineSettings,
@@ -39,15 +38,15 @@ from live_digits.inference import InferenceWorker
 from live_digits.looker import Looker
 from live_digits.media import save_png
 from live_digits.occlusion import Cover
-from live_digits.overlay import annotate, contact_sheet, decorate, draw, stage_view
+from live_digits.overlay import contact_sheet
 from live_digits.overseer import Overseer
+from live_digits.painter import Painter
 from live_digits.pipeline import Vision
 from live_digits.reader import Follower, Seen, labelled
 from live_digits.recorder import Recorder
 from live_digits.sources import Source
 from live_digits.stats import Figures
 from live_digits.types import (
-    VIEWS,
     Box,
     Classifier,
     Frame,
@@ -70,7 +69,6 @@ _CAREFUL = 1.25
 """The loop's own work on a frame is taken to last this much longer than lately."""
 _UNHURRIED = 0.05
 """Seconds that a frame waits for its vision where the source's rate is not known."""
-_SHRINK = cv2.INTER_LINEAR
 _LOCKSTEP = 5.0
 """Seconds that a frame waits for the network at most, where it waits at all."""
 _MESSAGE = 4.0
@@ -78,8 +76,6 @@ _MESSAGE = 4.0
 _CLOSE = 0.9
 """Seconds that the end waits for source, inference, hands and search together; a thread that hangs
 is left behind."""
-_SEARCH_STEP = 30.0
-"""Seconds that one step of the search for parameters may take."""
 
 
 class Display(Protocol):
@@ -152,7 +148,6 @@ class App:
         self._workers += [hands] if hands else []
         self._overseer = Overseer(self._workers, self._say)
         self._deck = Deck(self._say, self._fail)
-        self._search_errors = self._search_hangs = 0
         self._follower = follower or Follower(settings)
         self._pipeline = settings.pipeline
         self._stop = threading.Event()
@@ -162,14 +157,13 @@ class App:
         self._reading: Reading | None = None
         self._picture: Image | None = None
         self._waited = 0.0
-        self._stage: tuple[Vision, str, tuple[int, ...], Image] | None = None
         self._stale = False
         self._silent: float | None = None
         self._forgotten = False
         self._frozen = False
-        self._view = 0
+        self._painter = Painter(settings.window.confidence)
         self._help = False
-        self._searcher: Searcher | None = None
+        self._search = Search(load)
         self._auto_due, self._record_due = self._options.auto, self._options.record
         self._errors: list[LiveDigitsError] = []
         self._message, self._message_until = "", 0.0
@@ -252,7 +246,7 @@ class App:
             self._options.each(self._reading)
         if self._auto_due and self._figures.count >= 2:
             self._auto_due = False
-            self._search()
+            self._do_auto()
 
     def _see(self, frame: Frame) -> None:
         """Takes what vision has found, and waits for this frame's as long as the picture's rate
@@ -384,47 +378,26 @@ class App:
         status = self._status()
         result: Image | None = None
         if display:
-            picture = self._shown(frame.image, reading, status, display)
+            height, width = frame.image.shape[:2]
+            size = display.fit(width, height)
+            picture = self._painter.fitted(frame.image, reading, status, self._vision, size)
             display.show(picture)
             self._picture = picture
-            result = picture if picture.shape == frame.image.shape and not self._view else None
+            whole = picture.shape == frame.image.shape and not self._painter.watching
+            result = picture if whole else None
         now = time.monotonic()
         self._figures.shown(now, arrived)
         if recorder and when is not None:
             if result is None:
-                result = draw(frame.image, reading, status, self._with_confidence)
+                result = self._painter.result(frame.image, reading, status)
             raw = frame.image if self.settings.recording.raw != "off" else None
             if self._options.lockstep:
                 self._await_room(recorder, 2 * frame.image.nbytes)
             recorder.write(result, reading, when, raw, self._source.info.reported.fps)
 
-    def _shown(self, image: Image, reading: Reading, status: Status, display: Display) -> Image:
-        """The picture for the window, drawn at the size at which it is shown."""
-        height, width = image.shape[:2]
-        size = display.fit(width, height)
-        if size != (width, height):
-            image = np.asarray(cv2.resize(image, size, interpolation=_SHRINK), np.uint8)
-        return self._drawn(image, reading.scaled(size[0] / width), status)
-
-    def _drawn(self, image: Image, reading: Reading, status: Status) -> Image:
-        """The annotated picture, or the stage that is being watched."""
-        if not self._view or self._seen is None:
-            return draw(image, reading, status, self._with_confidence)
-        vision, view = self._seen.vision, VIEWS[self._view]
-        # Of a single stage's view only the size is asked; the grid has one status bar, not two.
-        result = annotate(image, reading, self._with_confidence) if view == "grid" else image
-        known = self._stage
-        if known and known[0] is vision and known[1:3] == (view, result.shape):
-            picture: Image = known[3].copy()  # a stage's own picture changes only with a new look
-        else:
-            picture = stage_view(vision.stages, view, result)
-            self._stage = (vision, view, result.shape, picture.copy()) if view != "grid" else None
-        decorate(picture, status)
-        return picture
-
     @property
-    def _with_confidence(self) -> bool:
-        return self.settings.window.confidence
+    def _vision(self) -> Vision | None:
+        return self._seen.vision if self._seen else None
 
     def _status(self) -> Status:
         frame = self._frame
@@ -446,7 +419,7 @@ class App:
             height=height,
             profile=self._pipeline.profile,
             model=Path(self.settings.model.name).name,
-            view=VIEWS[self._view],
+            view=self._painter.view,
             frozen=self._frozen,
             help=self._help,
             recording_s=recorded.seconds if recorded else None,
@@ -479,19 +452,15 @@ class App:
     def _watch(self) -> None:
         """Notices threads that hang, and says what went wrong on one even where it works again."""
         self._overseer.watch()
-        searcher = self._searcher
-        if searcher and time.monotonic() - searcher.alive_at > _SEARCH_STEP:
-            self._searcher = None
-            searcher.close(0)
-            self._search_hangs += 1
-            self._say(f"the search for parameters hangs: no step for {_SEARCH_STEP:g} s; given up")
+        if self._search.given_up():
+            self._say(f"the search for parameters hangs: no step for {LONGEST_STEP:g} s; given up")
 
     def _worker_errors(self) -> dict[str, int]:
         """Exceptions of each thread, by its name."""
         counts = self._overseer.errors()
         counts["source"] += int(self._source.error is not None)
         counts["recorder"] += self._deck.errors
-        counts["search"] += self._search_errors
+        counts["search"] += self._search.errors
         return dict(counts)
 
     def _say(self, text: str) -> None:
@@ -510,20 +479,13 @@ class App:
             now = self._display.parameters()
             if now != self._pipeline:
                 self._pipeline, self._stale = now, True
-        searcher = self._searcher
-        if searcher and not searcher.is_alive():
-            self._searcher = None
-            self._take_found(searcher)
-
-    def _take_found(self, searcher: Searcher) -> None:
-        if searcher.error:
-            self._search_errors += 1
-            self._say(f"the search for parameters failed: {searcher.error}")
-        elif searcher.found:
-            found = searcher.found
-            self._set(found.settings)
-            what = "better parameters" if found.better else "nothing better than these"
-            self._say(f"{what}: {found.digits} digits ({found.tried} settings tried)")
+        ended = self._search.ended()
+        if isinstance(ended, Found):
+            self._set(ended.settings)
+            what = "better parameters" if ended.better else "nothing better than these"
+            self._say(f"{what}: {ended.digits} digits ({ended.tried} settings tried)")
+        elif ended:
+            self._say(f"the search for parameters failed: {ended}")
 
     def _obey(self) -> None:
         if self._display is None:
@@ -566,7 +528,7 @@ class App:
             return
         picture = self._picture
         if picture is None or picture.shape != frame.image.shape:  # was shown smaller
-            picture = self._drawn(frame.image, reading, self._status())
+            picture = self._painter.shown(frame.image, reading, self._status(), self._vision)
         self._save(picture, "picture")
 
     def _save(self, picture: Image, what: str) -> None:
@@ -587,18 +549,14 @@ class App:
             self._deck.begin(self._recorder_maker())
 
     def _do_view(self) -> None:
-        self._view = (self._view + 1) % len(VIEWS)
+        self._painter.turn()
 
     def _do_auto(self) -> None:
-        self._search()
-
-    def _search(self) -> None:
-        if self._searcher or self._seen is None:
+        if self._seen is None:
             return
         settings = replace(self.settings, pipeline=self._pipeline)
-        self._searcher = Searcher(self._seen.frame.image, settings, self._load)
-        self._searcher.start()
-        self._say("looking for good parameters")
+        if self._search.begin(self._seen.frame.image, settings):
+            self._say("looking for good parameters")
 
     def _do_write(self) -> None:
         path = self._options.config or find_config() or user_config_path()
@@ -655,10 +613,9 @@ class App:
             end = time.monotonic() + _CLOSE
             for worker in self._workers:
                 worker.stop()
-            if self._searcher:
-                self._searcher.close(0)
+            self._search.stop()
             self._source.close()
-            for thread in (*self._workers, *filter(None, [self._searcher])):
+            for thread in (*self._workers, self._search):
                 thread.close(max(0.0, end - time.monotonic()))
             if self._display:
                 self._display.close()
@@ -691,7 +648,7 @@ class App:
             "outages": self._source.signal.outages,
             "time_lost_s": round(self._source.signal.lost_s, 3),
             "worker_errors": self._worker_errors(),
-            "worker_hangs": self._overseer.hangs() | {"search": self._search_hangs},
+            "worker_hangs": self._overseer.hangs() | {"search": self._search.hangs},
             "hands": self._handwork.as_json(self._follower.masked),
         }
         stats["recording"] = dict(self._deck.ended[-1].as_json()) if self._deck.ended else None

@@ -29,6 +29,8 @@ _MARGIN = 0.35
 """What is found must be worth this much more, in sure digits, to be taken."""
 _DOUBT = 0.5
 """A digit is worth its confidence beyond this, scaled to 0…1."""
+LONGEST_STEP = 30.0
+"""Seconds that one step of a search may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,3 +109,49 @@ class Searcher(threading.Thread):
         self._stop_asked.set()
         if self.is_alive():
             self.join(timeout)
+
+
+class Search:
+    """The one search that a run may have at a time."""
+
+    def __init__(self, load: Callable[[], Classifier]) -> None:
+        self._load = load
+        self._searcher: Searcher | None = None
+        self.errors = self.hangs = 0
+
+    def begin(self, image: Image, settings: Settings) -> bool:
+        """Starts a search over a picture; False where one runs."""
+        if self._searcher:
+            return False
+        self._searcher = Searcher(image, settings, self._load)
+        self._searcher.start()
+        return True
+
+    def ended(self) -> Found | Exception | None:
+        """Once, what a search that has ended has found, or its error."""
+        searcher = self._searcher
+        if searcher is None or searcher.is_alive():
+            return None
+        self._searcher = None
+        self.errors += searcher.error is not None
+        return searcher.error or searcher.found
+
+    def given_up(self) -> bool:
+        """Gives up a search that makes no step any more; True where it did."""
+        searcher = self._searcher
+        if searcher is None or time.monotonic() - searcher.alive_at <= LONGEST_STEP:
+            return False
+        self._searcher = None
+        searcher.close(0)
+        self.hangs += 1
+        return True
+
+    def stop(self) -> None:
+        """Asks the search to end."""
+        if self._searcher:
+            self._searcher.close(0)
+
+    def close(self, timeout: float) -> None:
+        """Waits so many seconds for the end of the search."""
+        if self._searcher:
+            self._searcher.close(timeout)

@@ -23,7 +23,7 @@ from fakes import (
 
 import av
 
-from live_digits import app, overlay, recorder
+from live_digits import overlay, painter, recorder
 from live_digits.app import App, Options, Outcome
 from live_digits.config import (
     HandsSettings,
@@ -201,8 +201,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
         statuses.append(status)
         overlay.decorate(picture, status)
 
-    monkeypatch.setattr(app, "draw", draw)
-    monkeypatch.setattr(app, "decorate", decorate)
+    monkeypatch.setattr(painter, "draw", draw)
+    monkeypatch.setattr(painter, "decorate", decorate)
 
     def made(
         source: Source | None = None,

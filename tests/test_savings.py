@@ -18,7 +18,7 @@ import psutil
 import pytest
 from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, wait_until
 
-from live_digits import app, overlay, recorder
+from live_digits import app, overlay, painter, recorder
 from live_digits.app import App, Options, Outcome
 from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
 from live_digits.config import PipelineSettings, RecordingSettings, Settings, SourceSettings
@@ -142,7 +142,7 @@ class Spies:
             return overlay.draw(image, reading, status, sure)
 
         monkeypatch.setattr(app, "Looker", partial(Looker, look=look))
-        monkeypatch.setattr(app, "draw", draw)
+        monkeypatch.setattr(painter, "draw", draw)
 
 
 def pages(count: int, width: int, height: int, digits: int = DIGITS) -> list[Image]:

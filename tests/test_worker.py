@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, wait_until
 
-from live_digits import app, worker
+from live_digits import auto, worker
 from live_digits.app import App, Options, Outcome
 from live_digits.auto import Found
 from live_digits.config import PipelineSettings, Settings
@@ -223,7 +223,7 @@ def run(
 
 
 def gave_up_search(live: App) -> bool:
-    return live._search_hangs == 1
+    return live._search.hangs == 1
 
 
 def test_a_network_that_hangs_for_ever_is_told_and_counted_and_ends_in_time(
@@ -285,7 +285,7 @@ def test_a_search_that_hangs_is_given_up(
         return Found(PipelineSettings(), False, 0, 0)
 
     monkeypatch.setattr("live_digits.auto.search", search)
-    monkeypatch.setattr(app, "_SEARCH_STEP", SHORT)
+    monkeypatch.setattr(auto, "LONGEST_STEP", SHORT)
     outcome, seen = run(FakeClassifier, gave_up_search)
     assert outcome.stats["worker_hangs"]["search"] == 1
     assert any("search for parameters hangs" in s.message for s in seen)

@@ -1,0 +1,67 @@
+"""The pictures of a run: annotated, or the stage of vision that is being watched."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from live_digits.overlay import annotate, decorate, draw, stage_view
+from live_digits.pipeline import Vision
+from live_digits.types import VIEWS, Image, Reading, Status
+
+_SHRINK = cv2.INTER_LINEAR
+
+
+class Painter:
+    """Draws what is shown and recorded. Belongs to one thread."""
+
+    def __init__(self, confidence: bool) -> None:
+        """`confidence` writes each digit's percentage."""
+        self._confidence = confidence
+        self._number = 0
+        self._stage: tuple[Vision, str, tuple[int, ...], Image] | None = None
+        """The stage drawn last, without its status: it changes only with a new look."""
+
+    @property
+    def view(self) -> str:
+        """What is shown, one of VIEWS."""
+        return VIEWS[self._number]
+
+    @property
+    def watching(self) -> bool:
+        """Whether a stage of vision is shown instead of the result."""
+        return self._number != 0
+
+    def turn(self) -> None:
+        """Goes on to the next view."""
+        self._number = (self._number + 1) % len(VIEWS)
+
+    def result(self, image: Image, reading: Reading, status: Status) -> Image:
+        """The annotated picture, whatever is shown: what is recorded."""
+        return draw(image, reading, status, self._confidence)
+
+    def fitted(
+        self, image: Image, reading: Reading, status: Status, vision: Vision | None,
+        size: tuple[int, int],
+    ) -> Image:  # fmt: skip
+        """The picture for the window, drawn at the size at which it is shown, width × height."""
+        height, width = image.shape[:2]
+        if size != (width, height):
+            image = np.asarray(cv2.resize(image, size, interpolation=_SHRINK), np.uint8)
+        return self.shown(image, reading.scaled(size[0] / width), status, vision)
+
+    def shown(self, image: Image, reading: Reading, status: Status, vision: Vision | None) -> Image:
+        """The annotated picture, or the stage of `vision` that is being watched."""
+        if not self.watching or vision is None:
+            return self.result(image, reading, status)
+        view = self.view
+        # Of a single stage's view only the size is asked; the grid has one status bar, not two.
+        result = annotate(image, reading, self._confidence) if view == "grid" else image
+        known = self._stage
+        if known and known[0] is vision and known[1:3] == (view, result.shape):
+            picture: Image = known[3].copy()
+        else:
+            picture = stage_view(vision.stages, view, result)
+            self._stage = (vision, view, result.shape, picture.copy()) if view != "grid" else None
+        decorate(picture, status)
+        return picture
