@@ -52,6 +52,13 @@ class Case:
     window: bool = True
     hands: bool = False
 
+    @property
+    def kind(self) -> str:
+        """What is unlike a usual run, or nothing."""
+        if self.empty:
+            return "empty loop"
+        return "hands" if self.hands else "" if self.savings else "savings off"
+
     def job(self, folder: str) -> dict[str, Any]:
         return asdict(self) | {"folder": folder}
 

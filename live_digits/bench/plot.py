@@ -85,8 +85,7 @@ def _stacks(axes: Any, compared: Compared, colours: Any) -> None:
 def _paced(latency: Any, drops: Any, report: Report) -> None:
     runs = [p for p in report.paced if p.captured]
     names = [
-        f"{p.case.name}, {p.case.scene}"
-        + (" (empty loop)" if p.case.empty else "" if p.case.savings else " (savings off)")
+        f"{p.case.name}, {p.case.scene}" + (f" ({p.case.kind})" if p.case.kind else "")
         for p in runs
     ]
     rows = range(len(runs))

@@ -273,9 +273,7 @@ def _no_hands() -> str:
 
 
 def _named(case: Case) -> str:
-    what = "empty loop" if case.empty else "" if case.savings else "every saving off"
-    hands = "hands" if case.hands else ""
-    return ", ".join(part for part in (case.name, f"page {case.scene}", what, hands) if part)
+    return ", ".join(part for part in (case.name, f"page {case.scene}", case.kind) if part)
 
 
 Table = tuple[str, Sequence[str], Sequence[Sequence[str]]]
@@ -353,12 +351,11 @@ def _paced_table(report: Report) -> Table:
     for p in report.paced:
         latency = [f"{p.latency_ms[k]:.1f}" if k in p.latency_ms else "–" for k in _LATENCIES]
         recorder = "–" if p.recorder_dropped is None else str(p.recorder_dropped)
-        what = "empty loop" if p.case.empty else "" if p.case.savings else "all off"
-        if p.hands_looks is not None:
-            what = f"hands, {p.hands_looks} looks"
+        looks = "" if p.hands_looks is None else f", {p.hands_looks} looks"
         rows.append((
-            p.case.name, p.case.scene, what, str(p.captured), str(p.shown), str(p.dropped),
-            str(p.late), recorder, *latency, short(p.cpu_ms), short(p.source_cpu_ms),
+            p.case.name, p.case.scene, p.case.kind + looks,
+            str(p.captured), str(p.shown), str(p.dropped), str(p.late), recorder, *latency,
+            short(p.cpu_ms), short(p.source_cpu_ms),
             f"{p.cores:.2f}", f"{p.rss_mb:.0f}", f"{p.rss_mb_before:.0f}", str(p.looks),
             str(p.digits),
         ))  # fmt: skip
