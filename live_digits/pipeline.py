@@ -19,7 +19,7 @@ from live_digits import ink as inks
 from live_digits.config import PipelineSettings
 from live_digits.crops import normalise
 from live_digits.regions import regions
-from live_digits.rulings import healed, rims, rulings
+from live_digits.rulings import Ruled, healed, rims, rulings
 from live_digits.segment import Blob, propose
 from live_digits.types import CROP_SIZE, Box, Candidate, Image, Stages
 
@@ -186,7 +186,8 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
     dark = inks.darkness(grey)
     lap("light")
     mask = _above(dark.even, _WEAK)
-    lines = rulings(mask, dark.raw)
+    ruled = rulings(mask, dark.raw)
+    lines = ruled.lines
     if lines.any():
         paper = cv2.bitwise_or(lines, rims(lines, mask, dark.raw))
         dark = inks.without(dark, np.asarray(paper, np.uint8))
@@ -198,7 +199,7 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
     lap("edges")
     dilated = dilated_of(edges, settings)
     lap("dilated")
-    own = _own_ink(dark, lines, dilated, settings.threshold)
+    own = _own_ink(dark, ruled, dilated, settings.threshold)
     lap("ink")
     blobs, labels, where = _blobs(own)
     if lines.any():
@@ -263,12 +264,12 @@ def _above(picture: Image, level: float) -> Image:
     return np.asarray(cv2.threshold(picture, level, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
-def _own_ink(dark: inks.Darkness, lines: Image, dilated: Image, threshold: int) -> Image:
+def _own_ink(dark: inks.Darkness, ruled: Ruled, dilated: Image, threshold: int) -> Image:
     """Each piece of ink at its own full darkness, uint8: from `_HALF` on a pixel is ink, what is
     less is a stroke's soft rim. Ink without any sharp edge is shadow. `threshold`: the slider."""
     weak = _above(dark.even, 255 - threshold if threshold else _WEAK)
-    if lines.any():
-        weak = healed(weak, lines)
+    if ruled.lines.any():
+        weak = healed(weak, ruled)
     found = regions(weak)
     own = np.zeros_like(dark.raw)
     if not len(found.at):

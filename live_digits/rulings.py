@@ -29,6 +29,8 @@ _SAG = 0.012
 """Paper bulges: a run may leave the straight by this share of its length besides the slack."""
 _BRIDGE = 7
 """A stroke goes on across a ruling of fewer pixels than this."""
+_BROADEST = 19
+"""... and across a broad one of fewer than this."""
 _PEN = 1.5
 """Ink this much darker than the line that it lies on is a pen's."""
 _LINES = 3
@@ -45,6 +47,10 @@ _BEND = 0.06
 _OFF_LINE = (3.0, 0.03)
 """Two pieces are on one line when they meet in the middle of their gap within this many pixels,
 and this share of the gap."""
+_SHORT_PIECE, _OUT_OF_STEP, _LEAST_STEP = 0.05, 0.08, 8.0
+"""Where two rulings or more are known, a straight run from this share of the longest side is part of
+another if it lies where that must be, within this share of their distance, of so many pixels at
+least."""
 _COVERED = 0.35
 """A ruling's pieces cover this share of its span."""
 _ALONE = 70
@@ -59,11 +65,42 @@ _FARTHEST = 4
 """... up to this many strips apart."""
 _LEVEL = 0.03
 """Rulings that lean by less are level enough."""
+_PASSES = 1
+"""A sheet seen from the side has rulings of more than one lean: so often the ink that is left is
+searched again."""
+_ALIKE = 0.7
+"""Rulings are of one kind from this share of each other's darkness."""
 MOST_PIECES = 500
 """Pieces of rulings beyond this, shortest first, are not looked at."""
 
 
-def rulings(mask: Image, dark: Image) -> Image:
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """The ink of ruled lines, uint8 H×W, 0 or 255: all of it, and that of the `broad` ones."""
+
+    lines: Image
+    broad: Image
+
+
+@dataclass(frozen=True, slots=True)
+class _Limits:
+    """What makes a straight line a ruling, in shares of the picture's longest side: it is free of
+    ink for `freest` of it at least once, and spans so much if `several` are parallel, or alone,
+    `lying` or `upright`."""
+
+    freest: float
+    several: float
+    lying: float
+    upright: float
+    thinnest: int
+    inked: float
+
+
+_NARROW = _Limits(_LONG_PIECE, _LINES_SPAN, _LYING_SPAN, LINE_SPAN, 1, _INKED)
+_BROAD = _Limits(0.15, 0.25, 0.5, 0.6, 3, 0.8)
+
+
+def rulings(mask: Image, dark: Image) -> Ruled:
     """The ruled lines of a picture of ink, uint8 0 or 255, empty where there are none. `mask`:
     uint8, binary ink; `dark`: its darkness.
 
@@ -71,22 +108,55 @@ def rulings(mask: Image, dark: Image) -> Image:
     pixels; runs that lie on one line, across the digits that interrupt it, make a ruling. What
     spans too little of the picture is a stroke, and what is much darker than its line is a pen's.
     """
+    narrow = _of_one_scale(mask, dark, _NARROW)
+    small, pale = _halved(mask), _halved(dark)
+    wide = _of_one_scale(_binary(small), pale, _BROAD)
+    if not wide.any():
+        return Ruled(narrow, np.zeros_like(mask))
+    h, w = mask.shape
+    whole = cv2.resize(wide, (w, h), interpolation=cv2.INTER_NEAREST)
+    broad = np.asarray(cv2.dilate(whole, np.ones((_RIM, _RIM), np.uint8)), np.uint8) & mask
+    return Ruled(narrow | broad, broad)
+
+
+def _of_one_scale(mask: Image, dark: Image, limits: _Limits) -> Image:
+    """The rulings of at most `_LINE_WIDTH` pixels."""
     found = np.zeros_like(mask)
     calm = _calm(mask)
     for lying in (True, False):
         ink, depth = (calm, dark) if lying else (_turned(calm), _turned(dark))
         broad = np.ones((_LINE_WIDTH + 1, 1), np.uint8)
         thin = np.asarray(cv2.subtract(ink, cv2.morphologyEx(ink, cv2.MORPH_OPEN, broad)), np.uint8)
-        lean, (rows, columns) = _lean(thin), thin.shape
-        if lean:
-            room = rows + 2 * (int(np.ceil(abs(lean) * columns / 2)) + 1)
-            thin, depth = _sheared(thin, lean, room), _sheared(depth, lean, room)
-        alone = _LYING_SPAN if lying else LINE_SPAN
-        lines = _level_lines(thin, depth, alone, max(mask.shape))
-        if lines is not None:
-            lines = _sheared(lines, -lean, rows) if lean else lines
+        if limits.thinnest > 1:
+            least = np.ones((limits.thinnest, 1), np.uint8)
+            thin = np.asarray(cv2.morphologyEx(thin, cv2.MORPH_OPEN, least), np.uint8)
+        for _ in range(_PASSES):
+            lines = _leaning_lines(thin, depth, limits, lying, max(mask.shape))
+            if lines is None:
+                break
             found |= lines if lying else _turned(lines)
+            thin = np.asarray(cv2.bitwise_and(thin, cv2.bitwise_not(lines)), np.uint8)
     return found & mask
+
+
+def _halved(picture: Image) -> Image:
+    h, w = picture.shape
+    size = max(1, w // 2), max(1, h // 2)
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _binary(soft: Image) -> Image:
+    return np.asarray(cv2.threshold(soft, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
+
+
+def _leaning_lines(thin: Image, dark: Image, limits: _Limits, lying: bool, longest: int) -> Image | None:
+    """Rulings of the lean that is most frequent in a picture of thin ink, or None."""
+    lean, (rows, columns) = _lean(thin), thin.shape
+    if not lean:
+        return _level_lines(thin, dark, limits, lying, longest)
+    room = rows + 2 * (int(np.ceil(abs(lean) * columns / 2)) + 1)
+    lines = _level_lines(_sheared(thin, lean, room), _sheared(dark, lean, room), limits, lying, longest)
+    return None if lines is None else _sheared(lines, -lean, rows)
 
 
 def rims(lines: Image, mask: Image, dark: Image) -> Image:
@@ -149,24 +219,24 @@ def _turned(picture: Image) -> Image:
     return np.asarray(cv2.transpose(picture), np.uint8)
 
 
-def _level_lines(thin: Image, dark: Image, alone: float, longest: int) -> Image | None:
+def _level_lines(thin: Image, dark: Image, limits: _Limits, lying: bool, longest: int) -> Image | None:
     """Rulings that run about along the rows, in a picture of thin ink; a lone one spans at least
     `alone` of the picture's `longest` side."""
     run = np.ones((1, _LINE_PIECE), np.uint8)
     loose = cv2.dilate(thin, np.ones((_LINE_SLACK, 1), np.uint8))
     loose = cv2.morphologyEx(loose, cv2.MORPH_CLOSE, np.ones((1, _CROSSING), np.uint8))
     runs = np.asarray(cv2.morphologyEx(loose, cv2.MORPH_OPEN, run), np.uint8)
-    if cv2.countNonZero(runs) < _LONG_PIECE * longest:
+    if cv2.countNonZero(runs) < limits.freest * longest:
         return None
     found = regions(runs)
     boxes = found.boxes()
-    if boxes[:, 2].max() < _LONG_PIECE * longest:
+    if boxes[:, 2].max() < limits.freest * longest:
         return None
-    pieces = _line_pieces(found, boxes, thin)
+    pieces = _line_pieces(found, boxes, thin, limits.inked)
     if not len(pieces.label):
         return None
     group = _on_one_line(pieces, _LINE_GAP * longest)
-    long = _long_enough(pieces, group, longest, alone)
+    long = _long_enough(pieces, group, longest, limits, lying)
     if not long.any():
         return None
     # How dark each piece's line is; a pixel far darker than that is no part of it.
@@ -176,7 +246,7 @@ def _level_lines(thin: Image, dark: Image, alone: float, longest: int) -> Image 
     total = np.bincount(owner, depth, found.count)[pieces.label]
     count = np.bincount(owner, minlength=found.count)[pieces.label]
     usual = np.bincount(group, total) / np.maximum(np.bincount(group, count), 1)
-    usual = np.minimum(usual, np.median(usual[np.unique(group[long])]))
+    usual = np.minimum(usual, _darkest(usual, np.unique(group[long])))
     limit = np.zeros(found.count)
     limit[pieces.label[long]] = (_PEN * usual[group])[long]
     lines = np.zeros(thin.size, np.uint8)
@@ -184,8 +254,19 @@ def _level_lines(thin: Image, dark: Image, alone: float, longest: int) -> Image 
     return lines.reshape(thin.shape)
 
 
+def _darkest(
+    usual: npt.NDArray[np.float64], rulings: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """How dark each line may be at most, by the darkness of all: as dark as the middle one of the
+    `rulings`, or as itself where several are alike, such as a table's on ruled paper. A line that
+    is darker alone has a pen's ink on it."""
+    own = usual[rulings]
+    alike = (own[None] >= _ALIKE * usual[:, None]) & (own[None] * _ALIKE <= usual[:, None])
+    return np.where(alike.sum(axis=1) >= _LINES, usual, np.median(own))
+
+
 def _long_enough(
-    p: _Pieces, group: npt.NDArray[np.int64], longest: int, alone: float
+    p: _Pieces, group: npt.NDArray[np.int64], longest: int, limits: _Limits, lying: bool
 ) -> npt.NDArray[np.bool_]:
     """Which pieces belong to a line that is a ruling."""
     count = int(group.max()) + 1
@@ -196,11 +277,37 @@ def _long_enough(
     np.maximum.at(freest, group, length)
     span = np.maximum(right - left, 1)
     covered = np.bincount(group, length, count) >= _COVERED * span
-    straight = (freest >= _LONG_PIECE * longest) & covered
-    long = straight & (span >= _LINES_SPAN * longest)
+    straight = (freest >= limits.freest * longest) & covered
+    long = straight & (span >= limits.several * longest)
     if np.count_nonzero(long) < _LINES:
-        long = straight & (span >= alone * longest)
-    return np.asarray(long[group], np.bool_)
+        long = straight & (span >= (limits.lying if lying else limits.upright) * longest)
+    if np.count_nonzero(long) < 2:
+        return np.asarray(long[group], np.bool_)
+    return long[group] | _in_step(p, group, long, longest)
+
+
+def _in_step(
+    p: _Pieces, group: npt.NDArray[np.int64], long: npt.NDArray[np.bool_], longest: int
+) -> npt.NDArray[np.bool_]:
+    """Which pieces lie where the rulings found, which keep a distance from each other, go on or
+    have their next one: writing hides too much of these to know them by themselves."""
+    length = p.right - p.left
+    weight = np.maximum(np.bincount(group, length), 1)
+    at, lean = (np.bincount(group, length * v) / weight for v in (p.at, p.lean))
+    middle = (p.left + p.right) / 2
+    order = np.flatnonzero(long)
+    order = order[np.argsort(at[order] + lean[order] * longest / 2)]
+    heights = at[order][:, None] + lean[order][:, None] * middle[None]
+    steps = np.diff(heights, axis=0)
+    step = np.median(np.where(steps > _LEAST_STEP, steps, np.nan), axis=0) if len(steps) else 0
+    away = np.abs(heights - (p.at + p.lean * middle)[None])
+    nearest = away.argmin(axis=0)
+    columns = np.arange(len(middle))
+    rounds = away[nearest, columns] / step
+    off = np.abs(rounds - np.round(rounds)) * step
+    bent = np.abs(lean[order][nearest] - p.lean) > _BEND
+    near = off <= np.maximum(_OFF_LINE[0], _OUT_OF_STEP * step)
+    return np.asarray((length >= _SHORT_PIECE * longest) & ~bent & near, np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +321,7 @@ class _Pieces:
     lean: npt.NDArray[np.float64]
 
 
-def _line_pieces(found: Regions, boxes: Ints, thin: Image) -> _Pieces:
+def _line_pieces(found: Regions, boxes: Ints, thin: Image, least: float) -> _Pieces:
     """The regions that are straight, nearly level and inked nearly all along, at most
     `MOST_PIECES`, longest first."""
     columns = found.labels.shape[1]
@@ -233,7 +340,7 @@ def _line_pieces(found: Regions, boxes: Ints, thin: Image) -> _Pieces:
     good = long & (np.abs(lean) <= _STEEPEST) & (off <= _LINE_SLACK + _SAG * wide)
     there = (thin.ravel()[at] > 0) & good[owner]
     filled = np.unique(owner[there].astype(np.int64) * columns + xs[there]) // columns
-    good &= np.bincount(filled, minlength=count) >= _INKED * wide
+    good &= np.bincount(filled, minlength=count) >= least * wide
     chosen = np.flatnonzero(good)
     chosen = chosen[np.argsort(-wide[chosen], kind="stable")][:MOST_PIECES]
     left = boxes[chosen, 0].astype(np.float64)
@@ -259,10 +366,13 @@ def _on_one_line(p: _Pieces, most_gap: float) -> npt.NDArray[np.int64]:
         line = lowest
 
 
-def healed(mask: Image, lines: Image) -> Image:
+def healed(mask: Image, ruled: Ruled) -> Image:
     """The ink whose rulings were taken out, strokes that cross a ruling whole again."""
-    whole = np.asarray(mask)
-    for shape in ((_BRIDGE, 1), (1, _BRIDGE)):
-        bridge = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones(shape, np.uint8))
-        whole = whole | (np.asarray(bridge, np.uint8) & lines)
-    return np.asarray(whole, np.uint8)
+    whole = mask
+    for lines, across in ((ruled.lines, _BRIDGE), (ruled.broad, _BROADEST)):
+        if not lines.any():
+            continue
+        for shape in ((across, 1), (1, across)):
+            bridge = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones(shape, np.uint8))
+            whole = whole | (np.asarray(bridge, np.uint8) & lines)
+    return whole
