@@ -47,10 +47,6 @@ _BEND = 0.06
 _OFF_LINE = (3.0, 0.03)
 """Two pieces are on one line when they meet in the middle of their gap within this many pixels,
 and this share of the gap."""
-_SHORT_PIECE, _OUT_OF_STEP, _LEAST_STEP = 0.05, 0.08, 8.0
-"""Where two rulings or more are known, a straight run from this share of the longest side is part of
-another if it lies where that must be, within this share of their distance, of so many pixels at
-least."""
 _COVERED = 0.35
 """A ruling's pieces cover this share of its span."""
 _ALONE = 70
@@ -65,9 +61,6 @@ _FARTHEST = 4
 """... up to this many strips apart."""
 _LEVEL = 0.03
 """Rulings that lean by less are level enough."""
-_PASSES = 1
-"""A sheet seen from the side has rulings of more than one lean: so often the ink that is left is
-searched again."""
 _ALIKE = 0.7
 """Rulings are of one kind from this share of each other's darkness."""
 MOST_PIECES = 500
@@ -130,12 +123,9 @@ def _of_one_scale(mask: Image, dark: Image, limits: _Limits) -> Image:
         if limits.thinnest > 1:
             least = np.ones((limits.thinnest, 1), np.uint8)
             thin = np.asarray(cv2.morphologyEx(thin, cv2.MORPH_OPEN, least), np.uint8)
-        for _ in range(_PASSES):
-            lines = _leaning_lines(thin, depth, limits, lying, max(mask.shape))
-            if lines is None:
-                break
+        lines = _leaning_lines(thin, depth, limits, lying, max(mask.shape))
+        if lines is not None:
             found |= lines if lying else _turned(lines)
-            thin = np.asarray(cv2.bitwise_and(thin, cv2.bitwise_not(lines)), np.uint8)
     return found & mask
 
 
@@ -281,33 +271,7 @@ def _long_enough(
     long = straight & (span >= limits.several * longest)
     if np.count_nonzero(long) < _LINES:
         long = straight & (span >= (limits.lying if lying else limits.upright) * longest)
-    if np.count_nonzero(long) < 2:
-        return np.asarray(long[group], np.bool_)
-    return long[group] | _in_step(p, group, long, longest)
-
-
-def _in_step(
-    p: _Pieces, group: npt.NDArray[np.int64], long: npt.NDArray[np.bool_], longest: int
-) -> npt.NDArray[np.bool_]:
-    """Which pieces lie where the rulings found, which keep a distance from each other, go on or
-    have their next one: writing hides too much of these to know them by themselves."""
-    length = p.right - p.left
-    weight = np.maximum(np.bincount(group, length), 1)
-    at, lean = (np.bincount(group, length * v) / weight for v in (p.at, p.lean))
-    middle = (p.left + p.right) / 2
-    order = np.flatnonzero(long)
-    order = order[np.argsort(at[order] + lean[order] * longest / 2)]
-    heights = at[order][:, None] + lean[order][:, None] * middle[None]
-    steps = np.diff(heights, axis=0)
-    step = np.median(np.where(steps > _LEAST_STEP, steps, np.nan), axis=0) if len(steps) else 0
-    away = np.abs(heights - (p.at + p.lean * middle)[None])
-    nearest = away.argmin(axis=0)
-    columns = np.arange(len(middle))
-    rounds = away[nearest, columns] / step
-    off = np.abs(rounds - np.round(rounds)) * step
-    bent = np.abs(lean[order][nearest] - p.lean) > _BEND
-    near = off <= np.maximum(_OFF_LINE[0], _OUT_OF_STEP * step)
-    return np.asarray((length >= _SHORT_PIECE * longest) & ~bent & near, np.bool_)
+    return np.asarray(long[group], np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
