@@ -183,6 +183,7 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
     lap("grey")
     if inks.light_on_dark(grey):
         grey = np.asarray(cv2.bitwise_not(grey), np.uint8)
+    grey = inks.calmed(grey)
     dark = inks.darkness(grey)
     lap("light")
     mask = _above(dark.even, _WEAK)
