@@ -44,6 +44,9 @@ _SIDES_ASKED = 0.5
 _RULED, _BESIDE, _PEN = 0.6, 3, 2.0
 """Ruling beside this share of a narrow piece's height, within so many pixels, makes it a rest of
 the ruling, unless it is this much darker."""
+_HAIR, _RUN = 3.0, 8
+"""A piece of this mean width, pixels, or less is a rest in any case where ruling runs on for so many
+pixels both above and below it: a hard ruling's middle is darker than its rims."""
 _SPECK = 12
 """Pieces of fewer pixels are grain."""
 MOST_PIECES = 700
@@ -224,11 +227,17 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
 
 def _rest(blob: Blob, labels: Labels, lines: Image, raw: Image) -> bool:
     """Whether a narrow piece is what is left of an upright ruling: ruling runs on within it or
-    beside it nearly all along, and is about as dark. A 1 that is written over a line is darker."""
+    beside it nearly all along, and is about as dark, or ruling runs on above and below a thin one.
+    A 1 that is written over a line is darker and wider."""
     b = blob.box
     if b.w > _SIDES_ASKED * b.h:
         return False
     rows, columns = slice(b.y, b.bottom), slice(max(0, b.x - _BESIDE), b.right + _BESIDE)
+    if blob.ink <= _HAIR * b.h:
+        above, below = slice(max(0, b.y - _RUN), b.y), slice(b.bottom, b.bottom + _RUN)
+        beyond = (lines[part, columns].any(axis=1) for part in (above, below))
+        if all(np.count_nonzero(part) * 2 >= _RUN for part in beyond):
+            return True
     ruled = lines[rows, columns] > 0
     if np.count_nonzero(ruled.any(axis=1)) < _RULED * b.h:
         return False
