@@ -38,6 +38,9 @@ _ALONE = 1.0
 _STRANGE = ((0.25, 1.1), (0.45, 0.9))
 """Where no more than this share of the company are digits, a digit needs this confidence; over 1:
 nothing is sure enough."""
+_INSIDE, _SMALL, _BITS = 0.8, 0.5, 2
+"""What lies with this share of its box in another digit's, and is no higher than so much of it, is no
+digit. What holds more than so many is none itself: a frame, not a 0."""
 _SIDES = 0.15
 """A narrow digit's paper is about as light on its left as on its right; an edge's is not."""
 _LEANING = 1.0
@@ -103,7 +106,28 @@ def choose(candidates: Sequence[Candidate], probabilities: Floats) -> set[int]:
             )
         else:
             chosen.update(_greedy(group, candidates, worth))
-    return _in_company(chosen, candidates, probabilities)
+    return _in_company(_outside(chosen, candidates), candidates, probabilities)
+
+
+def _outside(chosen: set[int], candidates: Sequence[Candidate]) -> set[int]:
+    """Without small ones inside the box of another: a bit of its stroke that came off, or a blot; and
+    without frames that hold several."""
+    order = sorted(chosen)
+    if len(order) < 2:
+        return chosen
+    x0, y0, x1, y1 = (
+        np.array([getattr(candidates[i].box, k) for i in order], np.float64)
+        for k in ("x", "y", "right", "bottom")
+    )
+    across = np.minimum(x1[:, None], x1) - np.maximum(x0[:, None], x0)
+    down = np.minimum(y1[:, None], y1) - np.maximum(y0[:, None], y0)
+    shared = np.maximum(across, 0) * np.maximum(down, 0)
+    inside = shared >= _INSIDE * ((x1 - x0) * (y1 - y0))[:, None]
+    small = (y1 - y0)[:, None] <= _SMALL * (y1 - y0)
+    holds = inside & small
+    frame = holds.sum(axis=0) > _BITS
+    lost = (holds & ~frame).any(axis=1) | frame
+    return {i for i, gone in zip(order, lost, strict=True) if not gone}
 
 
 def _in_company(
