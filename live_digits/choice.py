@@ -39,8 +39,8 @@ _STRANGE = ((0.25, 1.1), (0.45, 0.9))
 """Where no more than this share of the company are digits, a digit needs this confidence; over 1:
 nothing is sure enough."""
 _INSIDE, _SMALL, _BITS = 0.8, 0.5, 2
-"""What lies with this share of its box in another digit's, and is no higher than so much of it, is no
-digit. What holds more than so many is none itself: a frame, not a 0."""
+"""What lies with this share of its box in another digit's, and is no higher than so much of it, is
+no digit. What holds more than so many is none itself: a frame, not a 0."""
 _SIDES = 0.15
 """A narrow digit's paper is about as light on its left as on its right; an edge's is not."""
 _LEANING = 1.0
@@ -110,8 +110,8 @@ def choose(candidates: Sequence[Candidate], probabilities: Floats) -> set[int]:
 
 
 def _outside(chosen: set[int], candidates: Sequence[Candidate]) -> set[int]:
-    """Without small ones inside the box of another: a bit of its stroke that came off, or a blot; and
-    without frames that hold several."""
+    """Without small ones inside the box of another: a bit of its stroke that came off, or a blot;
+    and without frames that hold several."""
     order = sorted(chosen)
     if len(order) < 2:
         return chosen

@@ -45,8 +45,8 @@ _RULED, _BESIDE, _PEN = 0.6, 3, 2.0
 """Ruling beside this share of a narrow piece's height, within so many pixels, makes it a rest of
 the ruling, unless it is this much darker."""
 _HAIR, _RUN = 3.0, 8
-"""A piece of this mean width, pixels, or less is a rest in any case where ruling runs on for so many
-pixels both above and below it: a hard ruling's middle is darker than its rims."""
+"""A piece of this mean width, pixels, or less is a rest in any case where ruling runs on for so
+many pixels both above and below it: a hard ruling's middle is darker than its rims."""
 _SPECK = 12
 """Pieces of fewer pixels are grain."""
 MOST_PIECES = 700

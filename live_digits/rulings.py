@@ -11,20 +11,12 @@ import numpy.typing as npt
 from live_digits.regions import Ints, Regions, regions
 from live_digits.types import Image
 
-LINE_SPAN = 0.45
-"""A lone ruling is at least this long, as a share of the picture's longest side."""
-_LINES_SPAN = 0.25
-"""... and one of three or more parallel ones this long."""
-_LYING_SPAN = 0.2
-"""A lone level line this long is a ruling too: no digit is a long level line."""
 _LINE_WIDTH = 7
 """Rulings are at most this wide, pixels."""
 _LINE_PIECE = 31
 """Straight runs from this length, pixels, may be part of a ruling."""
 _CROSSING = 13
 """A line of the other direction interrupts a ruling for fewer pixels than this."""
-_INKED = 0.78
-"""A run is inked along this share of its length: digits in a column are not."""
 _SAG = 0.012
 """Paper bulges: a run may leave the straight by this share of its length besides the slack."""
 _BRIDGE = 7
@@ -36,8 +28,6 @@ _PEN = 1.5
 _LINES = 3
 _LINE_SLACK = 3
 """Rulings wander by this many pixels and are still one line."""
-_LONG_PIECE = 0.1
-"""A ruling runs free of ink for this share of the picture's longest side at least once."""
 _LINE_GAP = 0.16
 """Digits on a ruling interrupt it for this share of the longest side at most."""
 _STEEPEST = 0.2
@@ -77,9 +67,10 @@ class Ruled:
 
 @dataclass(frozen=True, slots=True)
 class _Limits:
-    """What makes a straight line a ruling, in shares of the picture's longest side: it is free of
-    ink for `freest` of it at least once, and spans so much if `several` are parallel, or alone,
-    `lying` or `upright`."""
+    """What makes a straight line a ruling. In shares of the picture's longest side: it is free of
+    ink for `freest` of it at least once, and spans so much where `several` are parallel, or alone,
+    `lying` or `upright`. It is `thinnest` pixels wide at least, and its runs are inked along the
+    share `inked`: digits in a row or a column are not."""
 
     freest: float
     several: float
@@ -88,18 +79,24 @@ class _Limits:
     thinnest: int
     inked: float
 
+    def alone(self, lying: bool) -> float:
+        return self.lying if lying else self.upright
 
-_NARROW = _Limits(_LONG_PIECE, _LINES_SPAN, _LYING_SPAN, LINE_SPAN, 1, _INKED)
+
+_NARROW = _Limits(0.1, 0.25, 0.2, 0.45, 1, 0.78)
+"""No digit is a long level line; upright, a few 1s below each other are."""
 _BROAD = _Limits(0.15, 0.25, 0.5, 0.6, 3, 0.8)
+"""On the picture at half its size. The strokes of small digits in a row are thinner there."""
 
 
 def rulings(mask: Image, dark: Image) -> Ruled:
-    """The ruled lines of a picture of ink, uint8 0 or 255, empty where there are none. `mask`:
-    uint8, binary ink; `dark`: its darkness.
+    """The ruled lines of a picture of ink, all 0 where there are none. `mask`: uint8, binary ink;
+    `dark`: its darkness.
 
     Thin straight runs are found by opening with a line after letting strokes touch across a few
     pixels; runs that lie on one line, across the digits that interrupt it, make a ruling. What
     spans too little of the picture is a stroke, and what is much darker than its line is a pen's.
+    The same on half the picture finds lines that are too broad for it.
     """
     narrow = _of_one_scale(mask, dark, _NARROW)
     small, pale = _halved(mask), _halved(dark)
@@ -123,7 +120,7 @@ def _of_one_scale(mask: Image, dark: Image, limits: _Limits) -> Image:
         if limits.thinnest > 1:
             least = np.ones((limits.thinnest, 1), np.uint8)
             thin = np.asarray(cv2.morphologyEx(thin, cv2.MORPH_OPEN, least), np.uint8)
-        lines = _leaning_lines(thin, depth, limits, lying, max(mask.shape))
+        lines = _leaning_lines(thin, depth, max(mask.shape), limits, limits.alone(lying))
         if lines is not None:
             found |= lines if lying else _turned(lines)
     return found & mask
@@ -139,13 +136,16 @@ def _binary(soft: Image) -> Image:
     return np.asarray(cv2.threshold(soft, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
 
 
-def _leaning_lines(thin: Image, dark: Image, limits: _Limits, lying: bool, longest: int) -> Image | None:
+def _leaning_lines(
+    thin: Image, dark: Image, longest: int, limits: _Limits, alone: float
+) -> Image | None:
     """Rulings of the lean that is most frequent in a picture of thin ink, or None."""
     lean, (rows, columns) = _lean(thin), thin.shape
     if not lean:
-        return _level_lines(thin, dark, limits, lying, longest)
+        return _level_lines(thin, dark, longest, limits, alone)
     room = rows + 2 * (int(np.ceil(abs(lean) * columns / 2)) + 1)
-    lines = _level_lines(_sheared(thin, lean, room), _sheared(dark, lean, room), limits, lying, longest)
+    level, depth = _sheared(thin, lean, room), _sheared(dark, lean, room)
+    lines = _level_lines(level, depth, longest, limits, alone)
     return None if lines is None else _sheared(lines, -lean, rows)
 
 
@@ -209,7 +209,9 @@ def _turned(picture: Image) -> Image:
     return np.asarray(cv2.transpose(picture), np.uint8)
 
 
-def _level_lines(thin: Image, dark: Image, limits: _Limits, lying: bool, longest: int) -> Image | None:
+def _level_lines(
+    thin: Image, dark: Image, longest: int, limits: _Limits, alone: float
+) -> Image | None:
     """Rulings that run about along the rows, in a picture of thin ink; a lone one spans at least
     `alone` of the picture's `longest` side."""
     run = np.ones((1, _LINE_PIECE), np.uint8)
@@ -226,7 +228,7 @@ def _level_lines(thin: Image, dark: Image, limits: _Limits, lying: bool, longest
     if not len(pieces.label):
         return None
     group = _on_one_line(pieces, _LINE_GAP * longest)
-    long = _long_enough(pieces, group, longest, limits, lying)
+    long = _long_enough(pieces, group, longest, limits, alone)
     if not long.any():
         return None
     # How dark each piece's line is; a pixel far darker than that is no part of it.
@@ -256,7 +258,7 @@ def _darkest(
 
 
 def _long_enough(
-    p: _Pieces, group: npt.NDArray[np.int64], longest: int, limits: _Limits, lying: bool
+    p: _Pieces, group: npt.NDArray[np.int64], longest: int, limits: _Limits, alone: float
 ) -> npt.NDArray[np.bool_]:
     """Which pieces belong to a line that is a ruling."""
     count = int(group.max()) + 1
@@ -270,7 +272,7 @@ def _long_enough(
     straight = (freest >= limits.freest * longest) & covered
     long = straight & (span >= limits.several * longest)
     if np.count_nonzero(long) < _LINES:
-        long = straight & (span >= (limits.lying if lying else limits.upright) * longest)
+        long = straight & (span >= alone * longest)
     return np.asarray(long[group], np.bool_)
 
 

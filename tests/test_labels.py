@@ -445,6 +445,22 @@ def test_a_streak_paler_than_the_digits_around_is_no_1() -> None:
         assert (one.box in [d.box for d in found.digits]) == read
 
 
+def test_a_bit_of_a_stroke_inside_a_digits_box_is_no_digit() -> None:
+    nine = Candidate(Box(0, 0, 60, 90), frozenset((1,)), True, 900, 100)
+    bit = Candidate(Box(40, 20, 11, 20), frozenset((2,)), True, 90, 100)
+    beside = Candidate(Box(70, 50, 20, 40), frozenset((3,)), True, 300, 100)
+    answers = rows((9, 0.99), (1, 0.99), (2, 0.99))
+    found = resolve_once([nine, bit, beside], answers, SETTINGS).digits
+    assert [d.digit for d in found] == [9, 2]
+
+
+def test_a_frame_around_digits_is_no_0() -> None:
+    inside, answers = _page(4, 0)
+    frame = Candidate(Box(-20, -20, 220, 80), frozenset((50,)), True, 900, 100)
+    found = resolve_once([frame, *inside], np.vstack([rows((0, 0.99)), answers]), SETTINGS).digits
+    assert [d.digit for d in found] == [5, 5, 5, 5]
+
+
 def test_the_edge_of_a_thing_is_no_1() -> None:
     for sides, read in ((0.03, True), (0.4, False)):
         one = Candidate(Box(0, 0, 4, 30), frozenset((1,)), True, 60, 100, sides)

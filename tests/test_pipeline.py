@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from live_digits import ink as inks
 from live_digits import segment
 from live_digits.config import PipelineSettings, profile_defaults
 from live_digits.ink import light_on_dark
@@ -450,8 +451,10 @@ def test_drawn_digits_are_found_tight(width: int, height: int, light: str) -> No
     vision = find(image, PAPER)
     whole = [c.box for c in vision.candidates if c.primary]
     assert 10 <= len(whole) <= (12 if light == "shadow" else 10)
+    # A grainy picture is softened: boxes may be a working pixel wider.
+    loose = max(2, round(1 / vision.scale)) if light == "grain" else 2
     for box in truth:
-        assert min(distance(box, found) for found in whole) <= 2
+        assert min(distance(box, found) for found in whole) <= loose
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES[1:])
@@ -502,6 +505,75 @@ def test_digits_on_turned_squared_paper_are_found(lean: float, width: int, shade
     assert len(missed) <= 1
 
 
+def missed(image: Image, truth: Sequence[Box]) -> int:
+    """Digits that no whole piece of ink lies on within 8 pixels."""
+    whole = [c.box for c in find(image, PAPER).candidates if c.primary]
+    return sum(min((distance(t, box) for box in whole), default=99) > 8 for t in truth)
+
+
+@pytest.mark.parametrize("lean", [0.0, -0.05, 0.1])
+@pytest.mark.parametrize(("width", "shade"), [(11, 150), (13, 120)])
+def test_digits_on_broad_lines_close_before_the_camera_are_found(
+    lean: float, width: int, shade: int
+) -> None:
+    grey, truth = page(1280, 720)
+    paper = np.full_like(grey, 225)
+    for at in range(-150, 900, 105):
+        cv2.line(paper, (0, at), (1280, round(at + lean * 1280)), shade, width, cv2.LINE_AA)
+    assert missed(np.minimum(grey, paper), truth) <= 2
+
+
+def test_a_dark_table_on_pale_squared_paper_is_no_ink() -> None:
+    grey, truth = page(1280, 720)
+    sheet = squared(grey, 0.0, 2, 190)
+    boxes = [c.box for c in find(sheet, PAPER).candidates]
+    for x in range(20, 1280, 135):
+        cv2.line(sheet, (x, 10), (x, 710), 60, 3, cv2.LINE_AA)
+    for y in (15, 190, 360, 540, 700):
+        cv2.line(sheet, (15, y), (1265, y), 60, 3, cv2.LINE_AA)
+    assert missed(sheet, truth) <= 3
+    assert len(find(sheet, PAPER).candidates) <= 2 * len(boxes) + 20
+
+
+def test_what_is_left_of_a_hard_rulings_middle_is_no_digit() -> None:
+    """A table's upright lines: soft and pale, their middle far darker in places."""
+    grey, _ = page(1280, 720)
+    table = grey.copy()
+    for x in range(30, 1280, 130):
+        cv2.line(table, (x, 0), (x, 720), 170, 3)
+        for y in range(40, 680, 90):
+            cv2.line(table, (x, y), (x, y + 28), 70, 1)
+    for y in range(20, 720, 85):
+        cv2.line(table, (0, y), (1280, y), 170, 3)
+    slim = [c.box for c in find(table, PAPER).candidates if c.box.w <= 4]
+    assert len(slim) <= 4
+
+
+@pytest.mark.parametrize("deviation", [1.0, 3.0, 8.0])
+def test_grain_is_measured_beside_ink_and_shadow(deviation: float) -> None:
+    grey, _ = page(1280, 720)
+    noise = np.random.default_rng(3).normal(0, deviation, grey.shape)
+    noisy = np.clip(shadowed(grey) + noise, 0, 255).round().astype(np.uint8)
+    assert abs(inks.grain(noisy) - deviation) < 0.15 * deviation
+    assert not np.array_equal(inks.calmed(noisy), noisy)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 40), (40, 2), (30, 30), (720, 1280)])
+def test_a_quiet_picture_is_not_softened(size: tuple[int, int]) -> None:
+    quiet = np.full(size, 200, np.uint8)
+    quiet[:: max(1, size[0] // 3)] = 60
+    assert inks.calmed(quiet) is quiet
+
+
+def test_pale_digits_are_found_whole_in_a_poor_light() -> None:
+    grey, truth = page(1280, 720)
+    dim = 90 + (grey.astype(np.float64) - 225) * 0.09
+    noise = np.random.default_rng(4).normal(0, 8, grey.shape)
+    poor = np.clip(dim + noise, 0, 255).astype(np.uint8)
+    assert missed(poor, truth) <= 1
+    assert sum(c.primary for c in find(poor, PAPER).candidates) <= 12
+
+
 @pytest.mark.parametrize("step", [4, 8, 24])
 def test_a_ruled_sheet_on_a_black_desk_is_no_board(step: int) -> None:
     """Its corners are light and narrow too, and stand out more than faint rulings do."""
@@ -521,9 +593,7 @@ MUCH_GRAIN = pytest.mark.xfail(
 @pytest.mark.parametrize(
     ("width", "height", "grain"),
     [
-        pytest.param(
-            w, h, grain, marks=[MUCH_GRAIN] if grain == 15 or (w, grain) == (640, 6) else []
-        )
+        pytest.param(w, h, grain, marks=[MUCH_GRAIN] if (w, grain) == (640, 15) else [])
         for w, h in SIZES[:3]
         for grain in (0.0, 2.0, 4.0, 6.0, 15.0)
     ],
