@@ -119,12 +119,12 @@ def _outside(chosen: set[int], candidates: Sequence[Candidate]) -> set[int]:
         np.array([getattr(candidates[i].box, k) for i in order], np.float64)
         for k in ("x", "y", "right", "bottom")
     )
+    wide, high = x1 - x0, y1 - y0
     across = np.minimum(x1[:, None], x1) - np.maximum(x0[:, None], x0)
     down = np.minimum(y1[:, None], y1) - np.maximum(y0[:, None], y0)
     shared = np.maximum(across, 0) * np.maximum(down, 0)
-    inside = shared >= _INSIDE * ((x1 - x0) * (y1 - y0))[:, None]
-    small = (y1 - y0)[:, None] <= _SMALL * (y1 - y0)
-    holds = inside & small
+    inside = shared >= _INSIDE * (wide * high)[:, None]
+    holds = inside & (high[:, None] <= _SMALL * high)
     frame = holds.sum(axis=0) > _BITS
     lost = (holds & ~frame).any(axis=1) | frame
     return {i for i, gone in zip(order, lost, strict=True) if not gone}

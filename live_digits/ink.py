@@ -48,6 +48,8 @@ _GAIN = (0.8, 9.0)
 """Ink is stretched by factors in this range."""
 
 _GRAIN_ROWS, _GRAIN_SHARE = 24, 0.75
+"""Grain is measured once in so many rows, and by the least share of all differences: ink and edges
+are few."""
 _OF_ONE = 6 * 0.5149
 """What noise of standard deviation 1 gives: the differences' norm, and the mean size of the smaller
 three quarters of a normal variable."""
@@ -76,10 +78,10 @@ _LIGHT_LEAD = 3.2
 """Light by dark strokes, multiplied over these windows."""
 
 
-def grain(grey: Image) -> float:
+def grain_of(grey: Image) -> float:
     """The standard deviation of the picture's noise, of 255: second differences down and across
     leave it and take out light and paper (J. Immerkær, "Fast Noise Variance Estimation", 1996); the
-    smaller three quarters of them count, since ink and edges are few. Some rows tell enough."""
+    smaller three quarters of them count, some rows tell enough."""
     h, w = grey.shape
     bands = h // _GRAIN_ROWS
     if not bands or w < 3:
@@ -93,7 +95,7 @@ def grain(grey: Image) -> float:
 
 def calmed(grey: Image) -> Image:
     """The picture, softened where a poor light has made it grainy."""
-    if grain(grey) < _GRAINY:
+    if grain_of(grey) < _GRAINY:
         return grey
     return np.asarray(cv2.GaussianBlur(grey, (0, 0), _SOFTEN), np.uint8)
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from live_digits import ink as inks
 from live_digits.config import PipelineSettings
 from live_digits.crops import normalise
+from live_digits.pixels import above, halved
 from live_digits.regions import regions
 from live_digits.rulings import Ruled, healed, rims, rulings
 from live_digits.segment import Blob, propose
@@ -171,8 +172,7 @@ def working(image: Image) -> tuple[Image, float]:
     grey = grey_of(image)
     wide = grey.shape[1]
     while max(grey.shape) >= 2 * _HALVED * WORKING_SIDE and min(grey.shape) > 1:
-        size = grey.shape[1] // 2, grey.shape[0] // 2
-        grey = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+        grey = halved(grey)
     h, w = grey.shape
     scale = WORKING_SIDE / max(h, w)
     if scale < 1:
@@ -189,7 +189,7 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
     grey = inks.calmed(grey)
     dark = inks.darkness(grey)
     lap("light")
-    mask = _above(dark.even, _WEAK)
+    mask = above(dark.even, _WEAK)
     ruled = rulings(mask, dark.raw)
     lines = ruled.lines
     if lines.any():
@@ -234,9 +234,9 @@ def _rest(blob: Blob, labels: Labels, lines: Image, raw: Image) -> bool:
         return False
     rows, columns = slice(b.y, b.bottom), slice(max(0, b.x - _BESIDE), b.right + _BESIDE)
     if blob.ink <= _HAIR * b.h:
-        above, below = slice(max(0, b.y - _RUN), b.y), slice(b.bottom, b.bottom + _RUN)
-        beyond = (lines[part, columns].any(axis=1) for part in (above, below))
-        if all(np.count_nonzero(part) * 2 >= _RUN for part in beyond):
+        upper, lower = slice(max(0, b.y - _RUN), b.y), slice(b.bottom, b.bottom + _RUN)
+        ends = (lines[end, columns].any(axis=1) for end in (upper, lower))
+        if all(np.count_nonzero(ruled) * 2 >= _RUN for ruled in ends):
             return True
     ruled = lines[rows, columns] > 0
     if np.count_nonzero(ruled.any(axis=1)) < _RULED * b.h:
@@ -269,18 +269,11 @@ def _piece_darkness(raw: Image, labels: Labels, where: npt.NDArray[np.intp]) -> 
     return [float(v) for v in total / np.maximum(np.bincount(owner), 1)]
 
 
-def _above(picture: Image, level: float) -> Image:
-    """255 where the picture is above the level, else 0."""
-    return np.asarray(cv2.threshold(picture, level, 255, cv2.THRESH_BINARY)[1], np.uint8)
-
-
 def _own_ink(dark: inks.Darkness, ruled: Ruled, dilated: Image, threshold: int) -> Image:
     """Each piece of ink at its own full darkness, uint8: from `_HALF` on a pixel is ink, what is
     less is a stroke's soft rim. Ink without any sharp edge is shadow. `threshold`: the slider."""
-    weak = _above(dark.even, 255 - threshold if threshold else _WEAK)
-    if ruled.lines.any():
-        weak = healed(weak, ruled)
-    found = regions(weak)
+    weak = above(dark.even, 255 - threshold if threshold else _WEAK)
+    found = regions(healed(weak, ruled))
     own = np.zeros_like(dark.raw)
     if not len(found.at):
         return own
@@ -302,7 +295,7 @@ def _own_ink(dark: inks.Darkness, ruled: Ruled, dilated: Image, threshold: int) 
 def _blobs(own: Image) -> tuple[list[Blob], Labels, npt.NDArray[np.intp]]:
     """Connected pieces of ink, grain left out, at most `MOST_PIECES`; the labels of all pixels, and
     the flat indices of those that are ink or grain."""
-    found = regions(_above(own, _HALF - 1))
+    found = regions(above(own, _HALF - 1))
     area, boxes = found.area(), found.boxes()
     keep = np.flatnonzero(area >= _SPECK)
     if len(keep) > MOST_PIECES:

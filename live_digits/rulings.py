@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.pixels import above, halved
 from live_digits.regions import Ints, Regions, regions
 from live_digits.types import Image
 
@@ -51,6 +52,8 @@ _FARTHEST = 4
 """... up to this many strips apart."""
 _LEVEL = 0.03
 """Rulings that lean by less are level enough."""
+_HALF = 127
+"""A pixel of the halved mask is ink where two of its four are."""
 _ALIKE = 0.7
 """Rulings are of one kind from this share of each other's darkness."""
 MOST_PIECES = 500
@@ -68,25 +71,25 @@ class Ruled:
 @dataclass(frozen=True, slots=True)
 class _Limits:
     """What makes a straight line a ruling. In shares of the picture's longest side: it is free of
-    ink for `freest` of it at least once, and spans so much where `several` are parallel, or alone,
-    `lying` or `upright`. It is `thinnest` pixels wide at least, and its runs are inked along the
-    share `inked`: digits in a row or a column are not."""
+    ink for `freest` of it at least once, and spans so much where `several` are parallel, or
+    `alone`. It is `thinnest` pixels wide at least, and its runs are inked along the share `inked`:
+    digits in a row or a column are not."""
 
     freest: float
     several: float
-    lying: float
-    upright: float
+    alone: float
     thinnest: int
     inked: float
 
-    def alone(self, lying: bool) -> float:
-        return self.lying if lying else self.upright
 
-
-_NARROW = _Limits(0.1, 0.25, 0.2, 0.45, 1, 0.78)
-"""No digit is a long level line; upright, a few 1s below each other are."""
-_BROAD = _Limits(0.15, 0.25, 0.5, 0.6, 3, 0.8)
-"""On the picture at half its size. The strokes of small digits in a row are thinner there."""
+_LYING = _Limits(0.1, 0.25, 0.2, 1, 0.78)
+"""No digit is a long level line; ..."""
+_UPRIGHT = replace(_LYING, alone=0.45)
+"""... upright, a few 1s below each other are."""
+_BROAD_LYING = _Limits(0.15, 0.25, 0.5, 3, 0.8)
+"""On the picture at half its size. The strokes of small digits in a row are thinner there; the bars
+of a few large ones span less."""
+_BROAD_UPRIGHT = replace(_BROAD_LYING, alone=0.6)
 
 
 def rulings(mask: Image, dark: Image) -> Ruled:
@@ -98,9 +101,9 @@ def rulings(mask: Image, dark: Image) -> Ruled:
     spans too little of the picture is a stroke, and what is much darker than its line is a pen's.
     The same on half the picture finds lines that are too broad for it.
     """
-    narrow = _of_one_scale(mask, dark, _NARROW)
-    small, pale = _halved(mask), _halved(dark)
-    wide = _of_one_scale(_binary(small), pale, _BROAD)
+    narrow = _of_one_scale(mask, dark, _LYING, _UPRIGHT)
+    small = above(halved(mask), _HALF)
+    wide = _of_one_scale(small, halved(dark), _BROAD_LYING, _BROAD_UPRIGHT)
     if not wide.any():
         return Ruled(narrow, np.zeros_like(mask))
     h, w = mask.shape
@@ -109,44 +112,29 @@ def rulings(mask: Image, dark: Image) -> Ruled:
     return Ruled(narrow | broad, broad)
 
 
-def _of_one_scale(mask: Image, dark: Image, limits: _Limits) -> Image:
+def _of_one_scale(mask: Image, dark: Image, lying: _Limits, upright: _Limits) -> Image:
     """The rulings of at most `_LINE_WIDTH` pixels."""
-    found = np.zeros_like(mask)
     calm = _calm(mask)
-    for lying in (True, False):
-        ink, depth = (calm, dark) if lying else (_turned(calm), _turned(dark))
-        broad = np.ones((_LINE_WIDTH + 1, 1), np.uint8)
-        thin = np.asarray(cv2.subtract(ink, cv2.morphologyEx(ink, cv2.MORPH_OPEN, broad)), np.uint8)
-        if limits.thinnest > 1:
-            least = np.ones((limits.thinnest, 1), np.uint8)
-            thin = np.asarray(cv2.morphologyEx(thin, cv2.MORPH_OPEN, least), np.uint8)
-        lines = _leaning_lines(thin, depth, max(mask.shape), limits, limits.alone(lying))
-        if lines is not None:
-            found |= lines if lying else _turned(lines)
+    found = _leaning_lines(calm, dark, lying)
+    found |= _turned(_leaning_lines(_turned(calm), _turned(dark), upright))
     return found & mask
 
 
-def _halved(picture: Image) -> Image:
-    h, w = picture.shape
-    size = max(1, w // 2), max(1, h // 2)
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _binary(soft: Image) -> Image:
-    return np.asarray(cv2.threshold(soft, 127, 255, cv2.THRESH_BINARY)[1], np.uint8)
-
-
-def _leaning_lines(
-    thin: Image, dark: Image, longest: int, limits: _Limits, alone: float
-) -> Image | None:
-    """Rulings of the lean that is most frequent in a picture of thin ink, or None."""
-    lean, (rows, columns) = _lean(thin), thin.shape
+def _leaning_lines(ink: Image, dark: Image, limits: _Limits) -> Image:
+    """Rulings of the lean that is most frequent among what is thin from top to bottom."""
+    thin = np.asarray(cv2.subtract(ink, _opened(ink, _LINE_WIDTH + 1)), np.uint8)
+    thin = _opened(thin, limits.thinnest)
+    lean, (rows, columns) = _lean(thin), ink.shape
     if not lean:
-        return _level_lines(thin, dark, longest, limits, alone)
+        return _level_lines(thin, dark, limits, max(ink.shape))
     room = rows + 2 * (int(np.ceil(abs(lean) * columns / 2)) + 1)
     level, depth = _sheared(thin, lean, room), _sheared(dark, lean, room)
-    lines = _level_lines(level, depth, longest, limits, alone)
-    return None if lines is None else _sheared(lines, -lean, rows)
+    return _sheared(_level_lines(level, depth, limits, max(ink.shape)), -lean, rows)
+
+
+def _opened(ink: Image, high: int) -> Image:
+    """Only what is so many pixels high."""
+    return np.asarray(cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((high, 1), np.uint8)), np.uint8)
 
 
 def rims(lines: Image, mask: Image, dark: Image) -> Image:
@@ -155,7 +143,7 @@ def rims(lines: Image, mask: Image, dark: Image) -> Image:
     window = np.ones((_RIM, _RIM), np.uint8)
     level = np.asarray(cv2.dilate(cv2.bitwise_and(dark, lines), window), np.uint8)
     paler = cv2.compare(dark, level, cv2.CMP_LE)
-    beside = cv2.bitwise_and(paler, cv2.threshold(level, 0, 255, cv2.THRESH_BINARY)[1])
+    beside = cv2.bitwise_and(paler, above(level, 0))
     return np.asarray(cv2.bitwise_and(beside, cv2.bitwise_not(mask)), np.uint8)
 
 
@@ -201,7 +189,7 @@ def _sheared(picture: Image, lean: float, rows: int) -> Image:
 
 def _calm(mask: Image) -> Image:
     """The mask without lone pixels: grain lets lines grow together with what lies beside them."""
-    company = cv2.threshold(cv2.blur(mask, (3, 3)), _ALONE, 255, cv2.THRESH_BINARY)[1]
+    company = above(np.asarray(cv2.blur(mask, (3, 3)), np.uint8), _ALONE)
     return np.asarray(cv2.bitwise_and(mask, company), np.uint8)
 
 
@@ -209,28 +197,27 @@ def _turned(picture: Image) -> Image:
     return np.asarray(cv2.transpose(picture), np.uint8)
 
 
-def _level_lines(
-    thin: Image, dark: Image, longest: int, limits: _Limits, alone: float
-) -> Image | None:
-    """Rulings that run about along the rows, in a picture of thin ink; a lone one spans at least
-    `alone` of the picture's `longest` side."""
+def _level_lines(thin: Image, dark: Image, limits: _Limits, longest: int) -> Image:
+    """Rulings that run about along the rows, in a picture of thin ink. `longest`: the picture's
+    longest side, which the limits refer to."""
+    lines = np.zeros_like(thin)
     run = np.ones((1, _LINE_PIECE), np.uint8)
     loose = cv2.dilate(thin, np.ones((_LINE_SLACK, 1), np.uint8))
     loose = cv2.morphologyEx(loose, cv2.MORPH_CLOSE, np.ones((1, _CROSSING), np.uint8))
     runs = np.asarray(cv2.morphologyEx(loose, cv2.MORPH_OPEN, run), np.uint8)
     if cv2.countNonZero(runs) < limits.freest * longest:
-        return None
+        return lines
     found = regions(runs)
     boxes = found.boxes()
     if boxes[:, 2].max() < limits.freest * longest:
-        return None
+        return lines
     pieces = _line_pieces(found, boxes, thin, limits.inked)
     if not len(pieces.label):
-        return None
+        return lines
     group = _on_one_line(pieces, _LINE_GAP * longest)
-    long = _long_enough(pieces, group, longest, limits, alone)
+    long = _long_enough(pieces, group, limits, longest)
     if not long.any():
-        return None
+        return lines
     # How dark each piece's line is; a pixel far darker than that is no part of it.
     inked = (thin.ravel()[found.at] > 0) & found.spread(np.isin(range(found.count), pieces.label))
     where, owner = found.at[inked], found.spread(np.arange(found.count))[inked]
@@ -241,9 +228,8 @@ def _level_lines(
     usual = np.minimum(usual, _darkest(usual, np.unique(group[long])))
     limit = np.zeros(found.count)
     limit[pieces.label[long]] = (_PEN * usual[group])[long]
-    lines = np.zeros(thin.size, np.uint8)
-    lines[where[depth < limit[owner]]] = 255
-    return lines.reshape(thin.shape)
+    lines.ravel()[where[depth < limit[owner]]] = 255
+    return lines
 
 
 def _darkest(
@@ -258,7 +244,7 @@ def _darkest(
 
 
 def _long_enough(
-    p: _Pieces, group: npt.NDArray[np.int64], longest: int, limits: _Limits, alone: float
+    p: _Pieces, group: npt.NDArray[np.int64], limits: _Limits, longest: int
 ) -> npt.NDArray[np.bool_]:
     """Which pieces belong to a line that is a ruling."""
     count = int(group.max()) + 1
@@ -272,7 +258,7 @@ def _long_enough(
     straight = (freest >= limits.freest * longest) & covered
     long = straight & (span >= limits.several * longest)
     if np.count_nonzero(long) < _LINES:
-        long = straight & (span >= alone * longest)
+        long = straight & (span >= limits.alone * longest)
     return np.asarray(long[group], np.bool_)
 
 

@@ -554,7 +554,7 @@ def test_grain_is_measured_beside_ink_and_shadow(deviation: float) -> None:
     grey, _ = page(1280, 720)
     noise = np.random.default_rng(3).normal(0, deviation, grey.shape)
     noisy = np.clip(shadowed(grey) + noise, 0, 255).round().astype(np.uint8)
-    assert abs(inks.grain(noisy) - deviation) < 0.15 * deviation
+    assert abs(inks.grain_of(noisy) - deviation) < 0.15 * deviation
     assert not np.array_equal(inks.calmed(noisy), noisy)
 
 
