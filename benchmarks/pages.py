@@ -22,13 +22,13 @@ from live_digits import classifier, demo
 from live_digits.config import Settings
 from live_digits.pipeline import WORKING_SIDE, find
 from live_digits.reader import read_picture
-from live_digits.training.evaluate import match
+from live_digits.training.evaluate import f1_of, right_of
 from live_digits.training.fonts import load
 from live_digits.training.glyphs import Glyphs
 from live_digits.training.render import Page, page
+from live_digits.training.train import FONT_HELD
 from live_digits.types import Classifier, Frame
 
-_FONT_HELD = 12
 _LEAST_HEIGHT, _LEAST_DIGITS = 16, 3
 _OVERLAP = 0.5
 """A candidate stands for a digit from this intersection over union."""
@@ -74,8 +74,7 @@ def _grainy(drawn: Page, deviation: float, seed: int) -> Page:
 def _tally(drawn: Page, settings: Settings, net: Classifier) -> Counter[str]:
     read = read_picture(Frame(drawn.image, 0, 0.0), settings, net).digits
     boxes = [c.box for c in find(drawn.image, settings.pipeline).candidates]
-    pairs = match([box for box, _ in drawn.digits], [d.box for d in read])
-    right = sum(drawn.digits[i][1] == read[j].digit for i, j in pairs)
+    right = right_of(drawn.digits, read)
     offered = sum(any(b.iou(box) >= _OVERLAP for b in boxes) for box, _ in drawn.digits)
     return Counter(true=len(drawn.digits), read=len(read), right=right, offered=offered)
 
@@ -89,7 +88,7 @@ def main() -> None:
     parser.add_argument("--fonts", type=Path)
     parser.add_argument("--model", default="cnn")
     given = parser.parse_args()
-    alphabet = load(given.fonts).split(_FONT_HELD)[1] if given.fonts else None
+    alphabet = load(given.fonts).split(FONT_HELD)[1] if given.fonts else None
     glyphs = Glyphs(*demo.pictures(), alphabet)
     settings, net = Settings(), classifier.load(given.model)
     total: Counter[str] = Counter()
@@ -100,12 +99,12 @@ def main() -> None:
         total += found
         if found["true"]:
             by_page.append((found["offered"] / found["true"], found["right"] / found["true"]))
-    offered, recall = np.mean(by_page, axis=0)
+    offered, recall_of_page = np.mean(by_page, axis=0)
+    recall, precision = total["right"] / total["true"], total["right"] / max(1, total["read"])
     print(f"{given.pages} pages, {total['true']} digits, {total['read']} read: "
-          f"recall {total['right'] / total['true']:.3f}  "
-          f"precision {total['right'] / max(1, total['read']):.3f}  "
-          f"F1 {2 * total['right'] / (total['true'] + total['read']):.3f}")  # fmt: skip
-    print(f"mean of pages: a candidate {offered:.3f}  recall {recall:.3f}")
+          f"recall {recall:.3f}  precision {precision:.3f}  "
+          f"F1 {f1_of(precision, recall):.3f}")  # fmt: skip
+    print(f"mean of pages: a candidate {offered:.3f}  recall {recall_of_page:.3f}")
 
 
 if __name__ == "__main__":

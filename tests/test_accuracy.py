@@ -39,9 +39,7 @@ def pages() -> list[Page]:
 def tally(net: Classifier, image: Image, truth: list[tuple[Box, int]]) -> tuple[int, int, int]:
     """Right, read and true digits of one picture."""
     read = read_picture(Frame(image, 0, 0.0), SETTINGS, net).digits
-    pairs = evaluate.match([box for box, _ in truth], [d.box for d in read])
-    right = sum(truth[i][1] == read[j].digit for i, j in pairs)
-    return right, len(read), len(truth)
+    return evaluate.right_of(truth, read), len(read), len(truth)
 
 
 def test_drawn_pages_are_read(cnn: Classifier, pages: list[Page]) -> None:

@@ -20,6 +20,7 @@ from live_digits.types import (
     NOT_A_DIGIT,
     Box,
     Classifier,
+    Digit,
     Floats,
     Image,
     Reading,
@@ -248,6 +249,12 @@ def match(truth: Sequence[Box], read: Sequence[Box]) -> list[tuple[int, int]]:
             free_read.discard(j)
             pairs.append((i, j))
     return pairs
+
+
+def right_of(truth: Sequence[tuple[Box, int]], read: Sequence[Digit]) -> int:
+    """How many of the digits read are where one is, and are that one."""
+    pairs = match([box for box, _ in truth], [d.box for d in read])
+    return sum(truth[i][1] == read[j].digit for i, j in pairs)
 
 
 def load_truth(path: Path) -> dict[str, Any]:

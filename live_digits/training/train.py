@@ -30,7 +30,7 @@ Probabilities = Callable[[Image], Floats]
 
 HOLD_OUT = 0.08
 """Share of each training set kept from training, for calibration and the curve."""
-_FONT_HELD = 12
+FONT_HELD = 12
 """Of so many fonts one is held out."""
 _BATCH = 256
 _TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(3.0), 93))
@@ -403,7 +403,7 @@ def _pools(
 
     drawing(0, 1)
     r, few = recipe, max(50, recipe.not_digits // 10)
-    ours, theirs = faces.split(_FONT_HELD) if faces else (None, None)
+    ours, theirs = faces.split(FONT_HELD) if faces else (None, None)
     pool = data.assemble(
         train_sets, r.not_digits, r.drawn, r.pages, (seed, 1), drawing, ours, r.fonts
     )
