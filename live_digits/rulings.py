@@ -12,6 +12,8 @@ from live_digits.pixels import above, halved
 from live_digits.regions import Ints, Regions, regions
 from live_digits.types import Image
 
+Floats = npt.NDArray[np.float64]
+
 _LINE_WIDTH = 7
 """Rulings are at most this wide, pixels."""
 _LINE_PIECE = 31
@@ -56,6 +58,10 @@ _HALF = 127
 """A pixel of the halved mask is ink where two of its four are."""
 _ALIKE = 0.7
 """Rulings are of one kind from this share of each other's darkness."""
+_REACH = 0.3
+"""A ruling goes on beyond its pieces for this share of the longest side, ..."""
+_SWATH = 2
+"""... within a path that is so many pixels broader than itself."""
 MOST_PIECES = 500
 """Pieces of rulings beyond this, shortest first, are not looked at."""
 
@@ -229,12 +235,36 @@ def _level_lines(thin: Image, dark: Image, limits: _Limits, longest: int) -> Ima
     limit = np.zeros(found.count)
     limit[pieces.label[long]] = (_PEN * usual[group])[long]
     lines.ravel()[where[depth < limit[owner]]] = 255
-    return lines
+    length = np.bincount(group, pieces.right - pieces.left)
+    broad = np.bincount(group, count) / np.maximum(length, 1)
+    return lines | _runs_on(pieces.of(long), group[long], broad, _PEN * usual, thin, dark)
+
+
+def _runs_on(
+    p: _Pieces, group: npt.NDArray[np.int64], broad: Floats, limit: Floats, thin: Image, dark: Image
+) -> Image:
+    """What goes on along the lines of these pieces, between them and beyond, in bits too short to
+    be pieces: inside the line's path, and no darker than its `limit`. `broad`: each line's breadth,
+    pixels."""
+    reach, path = _REACH * max(thin.shape), np.zeros_like(thin)
+    for line in np.unique(group):
+        mine = np.flatnonzero(group == line)
+        mine = mine[np.argsort(p.left[mine])]
+        xs = np.stack([p.left[mine], p.right[mine]], axis=1)
+        xs[0, 0] -= reach
+        xs[-1, 1] += reach
+        ys = p.at[mine, None] + p.lean[mine, None] * xs
+        points = np.rint(np.stack([xs, ys], axis=-1)).astype(np.int32).reshape(1, -1, 2)
+        level = min(255, int(limit[line]))
+        cv2.polylines(path, points, False, level, round(broad[line]) + _SWATH)
+    leaving = np.where(path > 0, 0, thin).astype(np.uint8)
+    leaving = np.asarray(cv2.dilate(leaving, np.ones((2 * _LINE_WIDTH + 1, 1), np.uint8)), np.uint8)
+    return np.where((dark < path) & (leaving == 0), thin, 0).astype(np.uint8)
 
 
 def _darkest(
-    usual: npt.NDArray[np.float64], rulings: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
+    usual: Floats, rulings: npt.NDArray[np.int64]
+) -> Floats:
     """How dark each line may be at most, by the darkness of all: as dark as the middle one of the
     `rulings`, or as itself where several are alike, such as a table's on ruled paper. A line that
     is darker alone has a pen's ink on it."""
@@ -267,10 +297,14 @@ class _Pieces:
     """Straight runs: label, columns from `left` to `right`, and the line y = at + lean × x."""
 
     label: npt.NDArray[np.int64]
-    left: npt.NDArray[np.float64]
-    right: npt.NDArray[np.float64]
-    at: npt.NDArray[np.float64]
-    lean: npt.NDArray[np.float64]
+    left: Floats
+    right: Floats
+    at: Floats
+    lean: Floats
+
+    def of(self, chosen: npt.NDArray[np.bool_]) -> _Pieces:
+        """Some of them."""
+        return _Pieces(*(getattr(self, name)[chosen] for name in _Pieces.__slots__))
 
 
 def _line_pieces(found: Regions, boxes: Ints, thin: Image, least: float) -> _Pieces:
