@@ -77,7 +77,7 @@ def _pen(rng: np.random.Generator) -> _Pen:
     weights = [1.0] if kind == "pencil" else [0.4, 0.38, 0.12, 0.05, 0.05]
     base = np.array(inks[str(rng.choice(names, p=weights))]) + rng.normal(0, 0.05, 3)
     low, high = {"ball": (0.035, 0.09), "pencil": (0.03, 0.1), "felt": (0.07, 0.15),
-                 "marker": (0.12, 0.23)}[str(kind)]  # fmt: skip
+                 "marker": (0.12, 0.26)}[str(kind)]  # fmt: skip
     strength = rng.uniform(0.22, 0.75) if kind == "pencil" else rng.uniform(0.6, 1.0)
     b, g, r = np.clip(base, 0.05, 0.97)
     return _Pen(
