@@ -262,9 +262,7 @@ def _runs_on(
     return np.where((dark < path) & (leaving == 0), thin, 0).astype(np.uint8)
 
 
-def _darkest(
-    usual: Floats, rulings: npt.NDArray[np.int64]
-) -> Floats:
+def _darkest(usual: Floats, rulings: npt.NDArray[np.int64]) -> Floats:
     """How dark each line may be at most, by the darkness of all: as dark as the middle one of the
     `rulings`, or as itself where several are alike, such as a table's on ruled paper. A line that
     is darker alone has a pen's ink on it."""
