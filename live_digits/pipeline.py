@@ -45,6 +45,8 @@ _SIDES_ASKED = 0.5
 _RULED, _BESIDE, _PEN = 0.6, 3, 2.0
 """Ruling beside this share of a narrow piece's height, within so many pixels, makes it a rest of
 the ruling, unless it is this much darker."""
+_ALONG = 0.7
+"""... and this share of its ink is so near: a 0 or 5 has strokes at both sides of a ruling."""
 _HAIR, _RUN = 3.0, 8
 """A piece of this mean width, pixels, or less is a rest in any case where ruling runs on for so
 many pixels both above and below it: a hard ruling's middle is darker than its rims."""
@@ -241,9 +243,12 @@ def _rest(blob: Blob, labels: Labels, lines: Image, raw: Image) -> bool:
     ruled = lines[rows, columns] > 0
     if np.count_nonzero(ruled.any(axis=1)) < _RULED * b.h:
         return False
+    own = labels[rows, columns] == blob.id
+    near = cv2.dilate(lines[rows, columns], np.ones((1, 2 * _BESIDE + 1), np.uint8)) > 0
+    if np.count_nonzero(own & near) < _ALONG * blob.ink:
+        return False
     dark = raw[rows, columns]
-    own = float(dark[labels[rows, columns] == blob.id].mean())
-    return own < _PEN * float(dark[ruled].mean())
+    return float(dark[own].mean()) < _PEN * float(dark[ruled].mean())
 
 
 def _sides(grey: Image, box: Box) -> float:
