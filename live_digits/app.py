@@ -25,11 +25,9 @@ from live_digits.config import (
     PipelineSettings,
     Settings,
     as_dict,
-    find_config,
     profile_defaults,
-    user_config_path,
-    write_back,
 )
+from live_digits.config_file import find_config, user_config_path, write_back
 from live_digits.deck import Deck
 from live_digits.errors import HandsError, LiveDigitsError, RecordingError, WorkerError, reason
 from live_digits.hand_worker import HandsWorker

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from live_digits import classifier, sources, window
-from live_digits.config import Settings, find_config, load
+from live_digits.config import Settings
+from live_digits.config_file import find_config, load
 from live_digits.errors import LiveDigitsError, ModelError, reason
 
 _PACKAGES = ("opencv-contrib-python", "numpy", "ai-edge-litert", "av", "PyYAML", "ruamel.yaml")

@@ -254,9 +254,9 @@ def _runs_on(
         xs[0, 0] -= reach
         xs[-1, 1] += reach
         ys = p.at[mine, None] + p.lean[mine, None] * xs
-        points = np.rint(np.stack([xs, ys], axis=-1)).astype(np.int32).reshape(1, -1, 2)
+        points = np.rint(np.stack([xs, ys], axis=-1)).astype(np.int32).reshape(-1, 2)
         level = min(255, int(limit[line]))
-        cv2.polylines(path, points, False, level, round(broad[line]) + _SWATH)
+        cv2.polylines(path, [points], False, level, round(broad[line]) + _SWATH)
     leaving = np.where(path > 0, 0, thin).astype(np.uint8)
     leaving = np.asarray(cv2.dilate(leaving, np.ones((2 * _LINE_WIDTH + 1, 1), np.uint8)), np.uint8)
     return np.where((dark < path) & (leaving == 0), thin, 0).astype(np.uint8)

@@ -11,7 +11,8 @@ import pytest
 from fakes import FakeClassifier, probabilities
 
 from live_digits import classifier, reader
-from live_digits.config import ReadingSettings, Settings, load
+from live_digits.config import ReadingSettings, Settings
+from live_digits.config_file import load
 from live_digits.demo import DemoScene
 from live_digits.inference import Answer
 from live_digits.pipeline import Vision, crops

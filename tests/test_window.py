@@ -30,11 +30,11 @@ from live_digits.config import (
     TRACKBARS,
     PipelineSettings,
     from_slider,
-    load,
     option_of,
     profile_defaults,
     slider_max,
 )
+from live_digits.config_file import load
 from live_digits.recorder import READINGS, SESSION, VIDEO
 from live_digits.types import VIEWS, Image
 from live_digits.window import PARAMETERS, SHEET, TITLE, Command, command_of, describe

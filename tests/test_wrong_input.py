@@ -21,12 +21,8 @@ from wrong_kit import few, one_line, seeds
 
 from live_digits import classifier, cli
 from live_digits.batch import Batch, Saver
-from live_digits.config import (
-    TRACKBARS,
-    Settings,
-    load,
-    parse,
-)
+from live_digits.config import TRACKBARS, Settings
+from live_digits.config_file import load, parse
 from live_digits.errors import ConfigError, ModelError, SourceError
 from live_digits.media import load_picture
 

@@ -17,9 +17,9 @@ from live_digits.config import (
     PROFILES,
     Settings,
     SourceSettings,
-    load,
     option_of,
 )
+from live_digits.config_file import load
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -98,7 +98,7 @@ def settings_of(
     **source: float | None,
 ) -> Settings:
     """The settings of a command: file, then options. Raises ConfigError."""
-    from live_digits.config import find_config
+    from live_digits.config_file import find_config
 
     values: dict[tuple[str, str], Any] = {
         ("source", key): value for key, value in source.items() if value is not None
