@@ -367,15 +367,15 @@ def train(
     """
     if name not in RECIPES:
         raise ModelError(f"no architecture {name!r}; there are {', '.join(RECIPES)}")
-    _prepare(seed)
     recipe = _recipe(recipe or RECIPES[name], epochs, quick, pages)
     progress(Progress("loading", 0, 1))
+    faces = load_fonts(fonts, say) if fonts and recipe.fonts else None
+    _prepare(seed)
     sets = [data.mnist(mnist), *data.extras(data_folder, "train", say)]
     tests = [data.mnist(mnist, "test"), *data.extras(data_folder, "test")]
     if quick:
         sets, tests = _few(sets, _QUICK), _few(tests, _QUICK)
     train_sets, held_sets = data.split(sets, HOLD_OUT, seed)
-    faces = load_fonts(fonts, say) if fonts and recipe.fonts else None
     pool, held = _pools(train_sets, held_sets, recipe, seed, progress, faces)
     if recipe.judged:
         pool, held = _judged(name, pool, held, recipe, seed, progress)
