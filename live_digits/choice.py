@@ -38,6 +38,9 @@ _ALONE = 1.0
 _STRANGE = ((0.25, 1.1), (0.45, 0.9))
 """Where no more than this share of the company are digits, a digit needs this confidence; over 1:
 nothing is sure enough."""
+_CERTAIN, _MOST_INK, _TIGHTER = 0.99, 0.7, 0.9
+"""A part stands for the whole from this confidence and share of the ink, where the overlap of their
+boxes is less than so much of both."""
 _INSIDE, _SMALL, _BITS = 0.8, 0.5, 2
 """What lies with this share of its box in another digit's, and is no higher than so much of it, is
 no digit. What holds more than so many is none itself: a frame, not a 0."""
@@ -106,7 +109,26 @@ def choose(candidates: Sequence[Candidate], probabilities: Floats) -> set[int]:
             )
         else:
             chosen.update(_greedy(group, candidates, worth))
-    return _in_company(_outside(chosen, candidates), candidates, probabilities)
+    tight = {_tightest(i, candidates, probabilities) for i in chosen}
+    return _in_company(_outside(tight, candidates), candidates, probabilities)
+
+
+def _tightest(index: int, candidates: Sequence[Candidate], probabilities: Floats) -> int:
+    """The chosen candidate, or, where it is several pieces of ink, the one of them that is the same
+    digit for sure with nearly all of its ink in a far smaller box: the rest is a bit of ruling or
+    a speck beside it. A piece that was cut stays whole: cuts fall elsewhere in the next frame."""
+    whole, digit = candidates[index], probabilities[index, :NOT_A_DIGIT].argmax()
+    if whole.primary or len(whole.pieces) < 2:
+        return index
+    parts = [
+        i
+        for i in np.flatnonzero(probabilities[:, digit] >= _CERTAIN)
+        if candidates[i].primary
+        and candidates[i].pieces < whole.pieces
+        and candidates[i].ink >= _MOST_INK * whole.ink
+        and candidates[i].box.iou(whole.box) < _TIGHTER
+    ]
+    return int(max(parts, key=lambda i: candidates[i].ink, default=index))
 
 
 def _outside(chosen: set[int], candidates: Sequence[Candidate]) -> set[int]:

@@ -96,6 +96,25 @@ def test_a_half_that_nobody_reads_is_not_drawn() -> None:
     assert resolve_once([half], rows((NOT_A_DIGIT, 0.9)), SETTINGS) == Resolution(())
 
 
+@pytest.mark.parametrize(
+    ("part", "whole", "primary", "read"),
+    [
+        ((7, 0.995), (7, 0.999), True, "part"),
+        ((7, 0.7), (7, 0.999), True, "whole"),
+        ((1, 0.995), (7, 0.999), True, "whole"),
+        ((7, 0.995), (7, 0.999), False, "whole"),
+    ],
+    ids=["a speck beside it", "unsure without it", "another digit without it", "a cut"],
+)
+def test_a_box_is_tight_where_a_piece_alone_is_the_same_digit(
+    part: tuple[int, float], whole: tuple[int, float], primary: bool, read: str
+) -> None:
+    alone = replace(candidate(0, {1}, w=24, primary=primary), ink=240)
+    both = replace(candidate(0, {1, 2}, w=40, primary=not primary), ink=250)
+    (digit,) = resolve_once([alone, both], rows(part, whole), SETTINGS).digits
+    assert (digit.digit, digit.box) == (7, alone.box if read == "part" else both.box)
+
+
 def test_nothing_found_nothing_read() -> None:
     assert resolve_once([], np.zeros((0, 11), np.float32), SETTINGS) == Resolution(())
 
