@@ -20,13 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from live_digits.auto import LONGEST_STEP, Found, Search
-from live_digits.config import (
-    TRACKBARS,
-    PipelineSettings,
-    Settings,
-    as_dict,
-    profile_defaults,
-)
+from live_digits.config import TRACKBARS, PipelineSettings, Settings, as_dict, profile_defaults
 from live_digits.config_file import find_config, user_config_path, write_back
 from live_digits.deck import Deck
 from live_digits.errors import HandsError, LiveDigitsError, RecordingError, WorkerError, reason

@@ -122,13 +122,13 @@ def _tightest(index: int, candidates: Sequence[Candidate], probabilities: Floats
         return index
     parts = [
         i
-        for i in np.flatnonzero(probabilities[:, digit] >= _CERTAIN)
+        for i in np.flatnonzero(probabilities[:, digit] >= _CERTAIN).tolist()
         if candidates[i].primary
         and candidates[i].pieces < whole.pieces
         and candidates[i].ink >= _MOST_INK * whole.ink
         and candidates[i].box.iou(whole.box) < _TIGHTER
     ]
-    return int(max(parts, key=lambda i: candidates[i].ink, default=index))
+    return max(parts, key=lambda i: candidates[i].ink, default=index)
 
 
 def _outside(chosen: set[int], candidates: Sequence[Candidate]) -> set[int]:

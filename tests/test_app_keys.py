@@ -20,9 +20,7 @@ from app_kit import (
     pictures,
     until,
 )
-from fakes import (
-    FakeSource,
-)
+from fakes import FakeSource
 
 from live_digits.config import PipelineSettings, profile_defaults
 from live_digits.config_file import load

@@ -27,11 +27,7 @@ from live_digits.bench.networks import BATCHES
 from live_digits.bench.paced import Paced
 from live_digits.bench.report import FULL, QUICK, Files, Plan, tables
 from live_digits.bench.starts import CV2, PICTURE, PYTHON
-from live_digits.bench.variants import (
-    CLASSIC,
-    DEFAULT,
-    NOTHING_SAVED,
-)
+from live_digits.bench.variants import CLASSIC, DEFAULT, NOTHING_SAVED
 from live_digits.errors import ConfigError, DisplayError
 from live_digits.window import check_display
 

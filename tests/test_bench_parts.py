@@ -18,10 +18,7 @@ from live_digits.bench.children import PartError
 from live_digits.bench.display import Place
 from live_digits.bench.networks import BATCHES, Networks, measured
 from live_digits.bench.paced import Case, Paced
-from live_digits.bench.variants import (
-    NO_SAVINGS,
-    vision_of,
-)
+from live_digits.bench.variants import NO_SAVINGS, vision_of
 
 NOWHERE = Place(False, "", "nowhere")
 

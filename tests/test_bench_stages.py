@@ -16,9 +16,7 @@ from hypothesis import strategies as st
 from live_digits import pipeline, types
 from live_digits.bench import stages
 from live_digits.bench.scenes import SCENES, frame_of
-from live_digits.bench.spread import (
-    Spread,
-)
+from live_digits.bench.spread import Spread
 from live_digits.bench.variants import (
     CLASSIC,
     DEFAULT,

@@ -369,6 +369,9 @@ def test_the_same_seed_trains_the_same_weights(shell: Shell, tmp_path: Path) -> 
         sums.append(hashlib.sha256(content).hexdigest())
     assert sums[0] == sums[1]
     assert "mnist: 0." in ends[0][0]
+    assert {"drawing 0 %", "training 50 %"} <= {
+        line.split(",")[0] for line in ends[0][1].splitlines()
+    }
     page = draw(tmp_path / "a.png")
     done = shell("read", "--model", tmp_path / "a" / "dense", page)
     assert done.code == 0, done.err

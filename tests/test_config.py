@@ -6,13 +6,7 @@ import math
 from dataclasses import asdict
 
 import pytest
-from config_kit import (
-    EVERY,
-    STUDY,
-    default,
-    option,
-    refusal,
-)
+from config_kit import EVERY, STUDY, default, option, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -27,10 +21,7 @@ from live_digits.config import (
     slider_max,
     to_slider,
 )
-from live_digits.config_file import (
-    load,
-    parse,
-)
+from live_digits.config_file import load, parse
 from live_digits.errors import ConfigError
 
 

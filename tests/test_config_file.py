@@ -9,14 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from config_kit import (
-    EVERY,
-    FILES,
-    STUDY,
-    default,
-    refusal,
-    written,
-)
+from config_kit import EVERY, FILES, STUDY, default, refusal, written
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 

@@ -6,23 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config_kit import (
-    FILES,
-    written,
-)
+from config_kit import FILES, written
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from live_digits import config_file
-from live_digits.config import (
-    as_dict,
-)
-from live_digits.config_file import (
-    default_config_path,
-    documented,
-    load,
-    write_back,
-)
+from live_digits.config import as_dict
+from live_digits.config_file import default_config_path, documented, load, write_back
 from live_digits.errors import ConfigError
 
 # --- writing back ---

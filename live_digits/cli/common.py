@@ -13,12 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from live_digits.config import (
-    PROFILES,
-    Settings,
-    SourceSettings,
-    option_of,
-)
+from live_digits.config import PROFILES, Settings, SourceSettings, option_of
 from live_digits.config_file import load
 
 if TYPE_CHECKING:
@@ -190,6 +185,19 @@ def progress_bar() -> Bar:
         console=Console(stderr=True),
         redirect_stdout=False,
     )
+
+
+class Tenths:
+    """Long work where no bar can be drawn, as in a log: a line at each tenth of each stage."""
+
+    def __init__(self) -> None:
+        self._told: tuple[str, int] = ("", -1)
+
+    def tell(self, stage: str, done: int, total: int, detail: str) -> None:
+        tenth = 10 * done // max(1, total)
+        if (stage, tenth) != self._told:
+            self._told = stage, tenth
+            say(f"{stage} {10 * tenth} %{detail and ', ' + detail}")
 
 
 def name_files(files: Sequence[Path]) -> None:

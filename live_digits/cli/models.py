@@ -17,6 +17,7 @@ from live_digits.cli.common import (
     ProfileOption,
     SetOption,
     SetsOption,
+    Tenths,
     app,
     loader_of,
     name_files,
@@ -25,9 +26,7 @@ from live_digits.cli.common import (
     say,
     settings_of,
 )
-from live_digits.config import (
-    Settings,
-)
+from live_digits.config import Settings
 from live_digits.errors import ConfigError
 
 
@@ -131,13 +130,15 @@ def train(
     """Trains a network, exports it for LiteRT and writes its card and curves."""
     from live_digits.training import train as training
 
-    bar = progress_bar()
+    bar, log = progress_bar(), Tenths()
     shown = sys.stderr.isatty()
     with bar if shown else contextlib.nullcontext():
         task = bar.add_task("loading", total=None, detail="")
 
         def progress(p: training.Progress) -> None:
             detail = "" if p.loss != p.loss else f"loss {p.loss:.4f}, accuracy {p.accuracy:.4f}"
+            if not shown:
+                log.tell(p.stage, p.done, p.total, detail)
             bar.update(
                 task, description=p.stage, completed=p.done, total=p.total or None, detail=detail
             )
