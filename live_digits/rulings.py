@@ -257,9 +257,10 @@ def _runs_on(
         points = np.rint(np.stack([xs, ys], axis=-1)).astype(np.int32).reshape(-1, 2)
         level = min(255, int(limit[line]))
         cv2.polylines(path, [points], False, level, round(broad[line]) + _SWATH)
-    leaving = np.where(path > 0, 0, thin).astype(np.uint8)
-    leaving = np.asarray(cv2.dilate(leaving, np.ones((2 * _LINE_WIDTH + 1, 1), np.uint8)), np.uint8)
-    return np.where((dark < path) & (leaving == 0), thin, 0).astype(np.uint8)
+    elsewhere = cv2.bitwise_and(thin, cv2.bitwise_not(above(path, 0)))
+    leaving = cv2.dilate(elsewhere, np.ones((2 * _LINE_WIDTH + 1, 1), np.uint8))
+    paler = cv2.bitwise_and(thin, cv2.compare(dark, path, cv2.CMP_LT))
+    return np.asarray(cv2.bitwise_and(paler, cv2.bitwise_not(leaving)), np.uint8)
 
 
 def _darkest(usual: Floats, rulings: npt.NDArray[np.int64]) -> Floats:
