@@ -368,9 +368,9 @@ def train(
     if name not in RECIPES:
         raise ModelError(f"no architecture {name!r}; there are {', '.join(RECIPES)}")
     recipe = _recipe(recipe or RECIPES[name], epochs, quick, pages)
-    progress(Progress("loading", 0, 1))
     faces = load_fonts(fonts, say) if fonts and recipe.fonts else None
     _prepare(seed)
+    progress(Progress("loading", 0, 1))
     sets = [data.mnist(mnist), *data.extras(data_folder, "train", say)]
     tests = [data.mnist(mnist, "test"), *data.extras(data_folder, "test")]
     if quick:
