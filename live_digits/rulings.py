@@ -58,6 +58,9 @@ _HALF = 127
 """A pixel of the halved mask is ink where two of its four are."""
 _ALIKE = 0.7
 """Rulings are of one kind from this share of each other's darkness."""
+_MIDDLE, _MIDDLE_RUN = 3, 15
+"""What has ruling above and below it, is thinner than this and runs on for so long, pixels, is
+ruling."""
 _REACH = 0.3
 """A ruling goes on beyond its pieces for this share of the longest side, ..."""
 _SWATH = 2
@@ -237,7 +240,12 @@ def _level_lines(thin: Image, dark: Image, limits: _Limits, longest: int) -> Ima
     lines.ravel()[where[depth < limit[owner]]] = 255
     length = np.bincount(group, pieces.right - pieces.left)
     broad = np.bincount(group, count) / np.maximum(length, 1)
-    return lines | _runs_on(pieces.of(long), group[long], broad, _PEN * usual, thin, dark)
+    lines |= _runs_on(pieces.of(long), group[long], broad, _PEN * usual, thin, dark)
+    # Its middle may be darker than that; no pen's stroke runs on between its rims.
+    whole = cv2.morphologyEx(lines, cv2.MORPH_CLOSE, np.ones((_MIDDLE, 1), np.uint8))
+    between = cv2.bitwise_and(thin, cv2.subtract(whole, lines))
+    between = cv2.morphologyEx(between, cv2.MORPH_OPEN, np.ones((1, _MIDDLE_RUN), np.uint8))
+    return lines | np.asarray(between, np.uint8)
 
 
 def _runs_on(

@@ -14,10 +14,8 @@ from page_kit import PAPER, SIZES, distance, page, shadowed
 from live_digits import ink as inks
 from live_digits import segment
 from live_digits.ink import light_on_dark
-from live_digits.pipeline import (
-    crops,
-    find,
-)
+from live_digits.pipeline import crops, find
+from live_digits.rulings import rulings
 from live_digits.types import Box, Image
 
 
@@ -112,6 +110,29 @@ def test_digits_on_broad_lines_close_before_the_camera_are_found(
     for at in range(-150, 900, 105):
         cv2.line(paper, (0, at), (1280, round(at + lean * 1280)), shade, width, cv2.LINE_AA)
     assert missed(np.minimum(grey, paper), truth) <= 2
+
+
+def test_pencil_as_dark_as_an_upright_ruling_is_no_rest_of_it() -> None:
+    """A 0 has strokes at both sides of the line, a 1 leans across it."""
+    paper = squared(np.full((480, 640), 225, np.uint8), 0.0, 2, 165)
+    truth = [Box(x - 17, 204, 35, 72) for x in (160, 280, 400)]
+    for box in truth:
+        cv2.ellipse(paper, (box.x + 17, 240), (15, 34), 0, 0, 360, 150, 4, cv2.LINE_AA)
+    cv2.line(paper, (528, 280), (512, 200), 150, 5, cv2.LINE_AA)
+    truth.append(Box(509, 197, 22, 86))
+    assert missed(np.asarray(cv2.blur(paper, (3, 3)), np.uint8), truth) == 0
+
+
+def test_a_ruling_goes_on_between_broad_strokes() -> None:
+    dark = np.zeros((480, 640), np.uint8)
+    for y in (100, 200, 300, 400):
+        cv2.line(dark, (0, y), (639, y), 80, 5)
+    strokes = range(40, 400, 44)
+    for x in strokes:
+        cv2.line(dark, (x, 172), (x, 228), 200, 16)
+    lines = rulings(np.where(dark > 0, 255, 0).astype(np.uint8), dark).lines
+    assert all(lines[200, x + 22] for x in strokes if x > 200)
+    assert not any(lines[180, x] for x in strokes)
 
 
 def test_a_dark_table_on_pale_squared_paper_is_no_ink() -> None:
