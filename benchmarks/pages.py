@@ -22,7 +22,7 @@ from live_digits import classifier, demo
 from live_digits.config import Settings
 from live_digits.pipeline import WORKING_SIDE, find
 from live_digits.reader import read_picture
-from live_digits.training.evaluate import f1_of, match, right_of
+from live_digits.training.evaluate import f1_of, paired, right_of
 from live_digits.training.fonts import load
 from live_digits.training.glyphs import Glyphs
 from live_digits.training.render import Page, page
@@ -76,11 +76,10 @@ def _tally(drawn: Page, settings: Settings, net: Classifier) -> tuple[Counter[st
     read with the true one."""
     read = read_picture(Frame(drawn.image, 0, 0.0), settings, net).digits
     boxes = [c.box for c in find(drawn.image, settings.pipeline).candidates]
-    right = right_of(drawn.digits, read)
     offered = sum(any(b.iou(box) >= _OVERLAP for b in boxes) for box, _ in drawn.digits)
-    pairs = match([box for box, _ in drawn.digits], [d.box for d in read])
-    overlaps = [drawn.digits[i][0].iou(read[j].box) for i, j in pairs]
-    return Counter(true=len(drawn.digits), read=len(read), right=right, offered=offered), overlaps
+    pairs = paired(drawn.digits, read)
+    counts = Counter(true=len(drawn.digits), read=len(read), right=right_of(pairs), offered=offered)
+    return counts, [box.iou(found.box) for (box, _), found in pairs]
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from live_digits import classifier
 from live_digits.batch import read_file
 from live_digits.config import Settings
-from live_digits.training.evaluate import f1_of, load_truth, right_of
+from live_digits.training.evaluate import f1_of, load_truth, paired, right_of
 from live_digits.types import Box
 
 
@@ -28,7 +28,7 @@ def main() -> None:
     for name, entry in load_truth(given.folder).items():
         truth = [(Box(*map(int, d["box"])), int(d["digit"])) for d in entry["digits"]]
         read = read_file(given.folder / name, settings, net).digits
-        right = right_of(truth, read)
+        right = right_of(paired(truth, read))
         for at, n in enumerate((1, len(truth), len(read), right)):
             counts[name.partition("_")[0]][at] += n
     scores = {}

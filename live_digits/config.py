@@ -18,6 +18,7 @@ from live_digits.errors import ConfigError
 
 _LONGEST = 60
 """Longest part of a wrong value that a message repeats."""
+
 PROFILES = ("paper", "classic")
 
 

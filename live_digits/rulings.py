@@ -12,7 +12,7 @@ from live_digits.pixels import above, halved
 from live_digits.regions import Ints, Regions, regions
 from live_digits.types import Image
 
-Floats = npt.NDArray[np.float64]
+Doubles = npt.NDArray[np.float64]
 
 _LINE_WIDTH = 7
 """Rulings are at most this wide, pixels."""
@@ -249,7 +249,12 @@ def _level_lines(thin: Image, dark: Image, limits: _Limits, longest: int) -> Ima
 
 
 def _runs_on(
-    p: _Pieces, group: npt.NDArray[np.int64], broad: Floats, limit: Floats, thin: Image, dark: Image
+    p: _Pieces,
+    group: npt.NDArray[np.int64],
+    broad: Doubles,
+    limit: Doubles,
+    thin: Image,
+    dark: Image,
 ) -> Image:
     """What goes on along the lines of these pieces, between them and beyond, in bits too short to
     be pieces: inside the line's path, and no darker than its `limit`. `broad`: each line's breadth,
@@ -271,7 +276,7 @@ def _runs_on(
     return np.asarray(cv2.bitwise_and(paler, cv2.bitwise_not(leaving)), np.uint8)
 
 
-def _darkest(usual: Floats, rulings: npt.NDArray[np.int64]) -> Floats:
+def _darkest(usual: Doubles, rulings: npt.NDArray[np.int64]) -> Doubles:
     """How dark each line may be at most, by the darkness of all: as dark as the middle one of the
     `rulings`, or as itself where several are alike, such as a table's on ruled paper. A line that
     is darker alone has a pen's ink on it."""
@@ -304,10 +309,10 @@ class _Pieces:
     """Straight runs: label, columns from `left` to `right`, and the line y = at + lean × x."""
 
     label: npt.NDArray[np.int64]
-    left: Floats
-    right: Floats
-    at: Floats
-    lean: Floats
+    left: Doubles
+    right: Doubles
+    at: Doubles
+    lean: Doubles
 
     def of(self, chosen: npt.NDArray[np.bool_]) -> _Pieces:
         """Some of them."""

@@ -39,7 +39,7 @@ def pages() -> list[Page]:
 def tally(net: Classifier, image: Image, truth: list[tuple[Box, int]]) -> tuple[int, int, int]:
     """Right, read and true digits of one picture."""
     read = read_picture(Frame(image, 0, 0.0), SETTINGS, net).digits
-    return evaluate.right_of(truth, read), len(read), len(truth)
+    return evaluate.right_of(evaluate.paired(truth, read)), len(read), len(truth)
 
 
 def test_drawn_pages_are_read(cnn: Classifier, pages: list[Page]) -> None:

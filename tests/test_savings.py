@@ -39,8 +39,6 @@ LIMIT = 120.0
 FRAMES, SOAK = 2_000, 10_000
 WARM = 200
 """Frames until every buffer and every digit's reading is there."""
-REST = 6
-"""Frames that show the same page before it moves."""
 SMALL = 128, 96
 EVERY = 100
 """Frames between two looks at the memory."""
@@ -235,7 +233,7 @@ def fast(frames: int, each: Callable[[int], None]) -> FakeSource:
     def images() -> Iterator[Image]:
         for n in range(frames):
             each(n)
-            yield there_and_back[n // REST % len(there_and_back)].copy()
+            yield there_and_back[n // 3 % len(there_and_back)].copy()
 
     return FakeSource(images())
 

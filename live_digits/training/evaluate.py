@@ -251,10 +251,17 @@ def match(truth: Sequence[Box], read: Sequence[Box]) -> list[tuple[int, int]]:
     return pairs
 
 
-def right_of(truth: Sequence[tuple[Box, int]], read: Sequence[Digit]) -> int:
-    """How many of the digits read are where one is, and are that one."""
+def paired(
+    truth: Sequence[tuple[Box, int]], read: Sequence[Digit]
+) -> list[tuple[tuple[Box, int], Digit]]:
+    """Each digit that is read where one is, after what is there."""
     pairs = match([box for box, _ in truth], [d.box for d in read])
-    return sum(truth[i][1] == read[j].digit for i, j in pairs)
+    return [(truth[i], read[j]) for i, j in pairs]
+
+
+def right_of(pairs: Sequence[tuple[tuple[Box, int], Digit]]) -> int:
+    """How many of what `paired` gives are read right."""
+    return sum(digit == found.digit for (_, digit), found in pairs)
 
 
 def load_truth(path: Path) -> dict[str, Any]:
