@@ -15,12 +15,12 @@ import numpy as np
 from live_digits.auto import search
 from live_digits.config import Settings
 from live_digits.errors import RecordingError, SourceError
+from live_digits.film import FAILURES, Film
 from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import Handwork
 from live_digits.media import is_video, load_picture, to_stored, video_frames
 from live_digits.overlay import annotate
 from live_digits.reader import Follower, read_moving, read_picture
-from live_digits.recorder import FAILURES, Film
 from live_digits.types import Classifier, Frame, Image, Reading
 
 CSV_HEADER = (

@@ -6,14 +6,46 @@ their own (`recorder`); `tend`, called at each turn of the loop, sees what has b
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 
-from live_digits.errors import LiveDigitsError
-from live_digits.recorder import Opening, Recorder
+from live_digits.errors import LiveDigitsError, RecordingError, reason
+from live_digits.recorder import JOIN_TIMEOUT, Recorder
 from live_digits.types import RecordingSummary
 
 Begin = Callable[[], Recorder]
 """Begins a recording; may raise RecordingError, on whatever thread it is called."""
+
+
+class Opening:
+    """A recording that begins on a thread of its own: the folder's disk may have to wake up first.
+
+    `begun` is the recorder, or `error` says why there is none, once `finished` is True.
+    """
+
+    def __init__(self, begin: Callable[[], Recorder]) -> None:
+        self.begun: Recorder | None = None
+        self.error: RecordingError | None = None
+        self._begin = begin
+        self._thread = threading.Thread(target=self._run, name="recorder opening", daemon=True)
+        self._thread.start()
+
+    @property
+    def finished(self) -> bool:
+        return not self._thread.is_alive()
+
+    def join(self) -> None:
+        """Waits for the end, at most as long as for a recording's."""
+        self._thread.join(JOIN_TIMEOUT)
+
+    def _run(self) -> None:
+        try:
+            self.begun = self._begin()
+        except RecordingError as e:
+            self.error = e
+        except Exception as e:
+            self.error = RecordingError(f"a recording cannot be started: {reason(e)}")
+            self.error.__cause__ = e
 
 
 class Deck:

@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import dataclasses
 import json
 import math
 import platform
 import queue
-import shutil
 import threading
 import time as clock
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -42,15 +40,16 @@ from live_digits.session import (
     SCRATCH,
     SESSION,
     VIDEO,
-    lock,
+    Lines,
+    free_mb,
+    new_folder,
     part_name,
+    plain,
     save,
     sync_folder,
     sync_path,
 )
 from live_digits.types import Image, Reading, RecordingSummary
-
-__all__ = ["FAILURES", "RAW", "READINGS", "SESSION", "VIDEO", "Film", "Lines", "Recorder"]
 
 QUEUE = 16
 """Most frames that wait for the encoder; more are dropped."""
@@ -65,7 +64,6 @@ SAME_RATE = 0.05
 """Share by which a source's rate may differ before it counts as another."""
 JOIN_TIMEOUT = 20.0
 """Seconds that close waits for a disk that does not answer."""
-MB = 1_000_000
 
 
 @dataclass(slots=True)
@@ -144,7 +142,7 @@ class Recorder:
         self._settings = settings
         self._started = datetime.now().astimezone()
         self._ended: datetime | None = None
-        self._session = _plain(session)
+        self._session = plain(session)
         self._frames = 0
         self._refused = 0  # counted by the caller of write
         self._lost = 0  # counted by the recorder's thread
@@ -157,7 +155,7 @@ class Recorder:
         self._stop = threading.Event()
         self._done = threading.Event()
         self._parts: list[_Part] = []
-        self.path = _new_folder(Path(settings.folder), self._started, settings.min_free_mb)
+        self.path = new_folder(Path(settings.folder), self._started, settings.min_free_mb)
         try:
             self._begin_part((int(width), int(height)), fps, 0.0)
             self._lines = Lines(self.path / READINGS)
@@ -348,7 +346,7 @@ class Recorder:
 
     def _check(self) -> None:
         """Raises RecordingError if the disk is nearly full, OSError if it is gone."""
-        free = _free_mb(self.path)
+        free = free_mb(self.path)
         if free < self._settings.min_free_mb:
             raise RecordingError(
                 f"recording stopped: {self.path} has {free} MB free and recording.min_free_mb "
@@ -426,110 +424,3 @@ class Recorder:
                 (self.path / name).unlink()
         with contextlib.suppress(OSError):
             self.path.rmdir()
-
-
-class Opening:
-    """A recording that begins on a thread of its own: the folder's disk may have to wake up first.
-
-    `begun` is the recorder, or `error` says why there is none, once `finished` is True.
-    """
-
-    def __init__(self, begin: Callable[[], Recorder]) -> None:
-        self.begun: Recorder | None = None
-        self.error: RecordingError | None = None
-        self._begin = begin
-        self._thread = threading.Thread(target=self._run, name="recorder opening", daemon=True)
-        self._thread.start()
-
-    @property
-    def finished(self) -> bool:
-        return not self._thread.is_alive()
-
-    def join(self) -> None:
-        """Waits for the end, at most as long as for a recording's."""
-        self._thread.join(JOIN_TIMEOUT)
-
-    def _run(self) -> None:
-        try:
-            self.begun = self._begin()
-        except RecordingError as e:
-            self.error = e
-        except Exception as e:
-            self.error = RecordingError(f"a recording cannot be started: {reason(e)}")
-            self.error.__cause__ = e
-
-
-class Lines:
-    """The readings file: whole lines only, each in the file when `add` returns."""
-
-    def __init__(self, path: Path) -> None:
-        """Locks the file for this process as long as it is open. Raises OSError."""
-        self._file = open(path, "xb", buffering=0)  # noqa: SIM115
-        self._size = 0
-        lock(self._file)
-
-    def add(self, line: str) -> None:
-        """Writes a line, all of it or nothing. Raises OSError."""
-        data = line.encode("utf-8")
-        try:
-            written = self._file.write(data) or 0
-            if written < len(data):
-                # The disk is full when a rest remains; the second write says so.
-                written += self._file.write(data[written:]) or 0
-            if written < len(data):
-                raise OSError("the disk took only a part of a line")
-        except OSError:
-            with contextlib.suppress(OSError):
-                self._file.truncate(self._size)
-            raise
-        self._size += len(data)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-def _new_folder(base: Path, started: datetime, min_free_mb: int) -> Path:
-    """A new folder DATE_TIME under `base`, which is made as well. Raises RecordingError."""
-    try:
-        base = base.expanduser().resolve()
-        base.mkdir(parents=True, exist_ok=True)
-        free = _free_mb(base)
-        if free < min_free_mb:
-            raise RecordingError(
-                f"{base} has {free} MB free and a recording needs {min_free_mb}; free some space, "
-                "choose another folder with recording.folder or lower recording.min_free_mb"
-            )
-        name = started.strftime("%Y-%m-%d_%H-%M-%S")
-        number = 1
-        while True:
-            path = base / (name if number == 1 else f"{name}_{number}")
-            try:
-                path.mkdir()
-                return path
-            except FileExistsError:
-                number += 1
-    except (OSError, RuntimeError) as e:
-        raise RecordingError(
-            f"no recording can be made in {base}: {reason(e)}; choose a folder that can be "
-            "written with recording.folder"
-        ) from e
-
-
-def _free_mb(path: Path) -> int:
-    """MB that the disk of `path` has free for this user. Raises OSError."""
-    return shutil.disk_usage(path).free // MB
-
-
-def _plain(value: Any) -> Any:
-    """`value` as YAML's own types: the session may hold paths, tuples, NumPy numbers, settings."""
-    if isinstance(value, Mapping):
-        return {str(k): _plain(v) for k, v in value.items()}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return _plain(dataclasses.asdict(value))
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_plain(v) for v in value]
-    if isinstance(value, (np.generic, np.ndarray)):
-        return _plain(value.tolist())
-    if value is None or type(value) in (bool, int, float, str):
-        return value
-    return str(value)

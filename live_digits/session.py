@@ -8,18 +8,24 @@ it where the camera's own frames are kept, `readings.jsonl` (a line a frame, ove
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import math
 import os
 import re
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import yaml
+
+from live_digits.errors import RecordingError, reason
 
 VIDEO = "annotated.mp4"
 RAW = "raw.mp4"
@@ -32,6 +38,7 @@ TORN = ".torn"
 FRESH = 20.0
 """Seconds after its last change that an unfinished session without a lock counts as being
 recorded, where the system has no locks."""
+MB = 1_000_000
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 _NO_LOCK = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 
@@ -187,3 +194,79 @@ def number(value: Any) -> float:
     """A figure of session.yaml; 0 for what is none."""
     good = isinstance(value, (int, float)) and not isinstance(value, bool)
     return float(value) if good and math.isfinite(value) else 0.0
+
+
+class Lines:
+    """The readings file: whole lines only, each in the file when `add` returns."""
+
+    def __init__(self, path: Path) -> None:
+        """Locks the file for this process as long as it is open. Raises OSError."""
+        self._file = open(path, "xb", buffering=0)  # noqa: SIM115
+        self._size = 0
+        lock(self._file)
+
+    def add(self, line: str) -> None:
+        """Writes a line, all of it or nothing. Raises OSError."""
+        data = line.encode("utf-8")
+        try:
+            written = self._file.write(data) or 0
+            if written < len(data):
+                # The disk is full when a rest remains; the second write says so.
+                written += self._file.write(data[written:]) or 0
+            if written < len(data):
+                raise OSError("the disk took only a part of a line")
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._size)
+            raise
+        self._size += len(data)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def new_folder(base: Path, started: datetime, minfree_mb: int) -> Path:
+    """A new folder DATE_TIME under `base`, which is made as well. Raises RecordingError."""
+    try:
+        base = base.expanduser().resolve()
+        base.mkdir(parents=True, exist_ok=True)
+        free = free_mb(base)
+        if free < minfree_mb:
+            raise RecordingError(
+                f"{base} has {free} MB free and a recording needs {minfree_mb}; free some space, "
+                "choose another folder with recording.folder or lower recording.minfree_mb"
+            )
+        name = started.strftime("%Y-%m-%d_%H-%M-%S")
+        number = 1
+        while True:
+            path = base / (name if number == 1 else f"{name}_{number}")
+            try:
+                path.mkdir()
+                return path
+            except FileExistsError:
+                number += 1
+    except (OSError, RuntimeError) as e:
+        raise RecordingError(
+            f"no recording can be made in {base}: {reason(e)}; choose a folder that can be "
+            "written with recording.folder"
+        ) from e
+
+
+def free_mb(path: Path) -> int:
+    """MB that the disk of `path` has free for this user. Raises OSError."""
+    return shutil.disk_usage(path).free // MB
+
+
+def plain(value: Any) -> Any:
+    """`value` as YAML's own types: the session may hold paths, tuples, NumPy numbers, settings."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return plain(dataclasses.asdict(value))
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(v) for v in value]
+    if isinstance(value, (np.generic, np.ndarray)):
+        return plain(value.tolist())
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    return str(value)

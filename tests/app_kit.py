@@ -23,7 +23,7 @@ from fakes import (
 
 import av
 
-from live_digits import overlay, painter, recorder
+from live_digits import overlay, painter
 from live_digits.app import App, Options, Outcome
 from live_digits.config import (
     HandsSettings,
@@ -34,6 +34,7 @@ from live_digits.config import (
 from live_digits.demo import DemoScene
 from live_digits.hand_worker import HandsWorker
 from live_digits.hands import Hand
+from live_digits.session import READINGS, SESSION, VIDEO
 from live_digits.sources import Source
 from live_digits.types import Frame, Image, Reading, Status
 from live_digits.window import Command
@@ -248,18 +249,18 @@ def recorded(folder: Path) -> list[Path]:
 
 
 def lines_of(recording: Path) -> list[dict[str, Any]]:
-    text = (recording / recorder.READINGS).read_text(encoding="utf-8")
+    text = (recording / READINGS).read_text(encoding="utf-8")
     return [json.loads(line) for line in text.splitlines()]
 
 
 def film_of(recording: Path) -> tuple[int, float]:
     """Frames and seconds of the recorded video, decoded."""
-    with av.open(str(recording / recorder.VIDEO)) as file:
+    with av.open(str(recording / VIDEO)) as file:
         assert file.duration is not None
         return sum(1 for _ in file.decode(video=0)), file.duration / av.time_base
 
 
 def session_of(recording: Path) -> dict[str, Any]:
-    content = yaml.safe_load((recording / recorder.SESSION).read_text(encoding="utf-8"))
+    content = yaml.safe_load((recording / SESSION).read_text(encoding="utf-8"))
     assert isinstance(content, dict)
     return content

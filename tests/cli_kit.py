@@ -19,7 +19,8 @@ import av
 
 import live_digits
 from live_digits.demo import DemoScene
-from live_digits.recorder import READINGS, SESSION, VIDEO, Film
+from live_digits.film import Film
+from live_digits.session import READINGS, SESSION, VIDEO
 from live_digits.types import Box
 
 PATIENCE = 120.0

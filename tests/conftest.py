@@ -12,8 +12,13 @@ from app_kit import make as make
 from app_kit import no_thread_stays as no_thread_stays
 from cli_kit import shell as shell
 from hands_kit import running as running
+from recordings_kit import copy as copy
+from recordings_kit import whole as whole
 from source_kit import camera as camera
 from source_kit import no_proxy as no_proxy
+from window_kit import desk as desk
+from window_kit import shared as shared
+from window_kit import x_server as x_server
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

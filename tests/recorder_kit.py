@@ -13,10 +13,10 @@ import yaml
 
 import av
 
-from live_digits import recorder
 from live_digits.config import RecordingSettings
 from live_digits.errors import RecordingError
 from live_digits.recorder import Recorder
+from live_digits.session import READINGS, SESSION, VIDEO
 from live_digits.types import Box, Digit, Image, Reading
 
 WIDTH, HEIGHT = 160, 120
@@ -60,9 +60,7 @@ def put(to: Recorder, image: Image, number: int, seconds: float, raw: Image | No
         time.sleep(0.002)
 
 
-def decoded(
-    path: Path, name: str = recorder.VIDEO
-) -> tuple[list[float], list[float], float, list[Image]]:
+def decoded(path: Path, name: str = VIDEO) -> tuple[list[float], list[float], float, list[Image]]:
     """Times of all frames, times of the keyframes, the file's duration and the pictures (BGR)."""
     with av.open(str(path / name)) as file:
         assert file.duration is not None
@@ -74,13 +72,13 @@ def decoded(
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
-    text = (path / recorder.READINGS).read_text(encoding="utf-8")
+    text = (path / READINGS).read_text(encoding="utf-8")
     assert not text or text.endswith("\n")
     return [json.loads(line) for line in text.splitlines()]
 
 
 def session(path: Path) -> dict[str, Any]:
-    content = yaml.safe_load((path / recorder.SESSION).read_text(encoding="utf-8"))
+    content = yaml.safe_load((path / SESSION).read_text(encoding="utf-8"))
     assert isinstance(content, dict)
     return content
 

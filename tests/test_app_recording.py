@@ -43,6 +43,7 @@ from live_digits.config import (
     PipelineSettings,
 )
 from live_digits.errors import RecordingError
+from live_digits.session import RAW, READINGS, SESSION, VIDEO, new_folder
 from live_digits.types import Image
 from live_digits.window import Command
 
@@ -89,9 +90,9 @@ def test_a_recording_asked_for_at_the_start_holds_the_whole_run(make: Maker) -> 
     outcome = run.play(story())
     (folder,) = recorded(run.folder)
     assert {p.name for p in folder.iterdir()} == {
-        recorder.VIDEO,
-        recorder.READINGS,
-        recorder.SESSION,
+        VIDEO,
+        READINGS,
+        SESSION,
     }
     frames, seconds = film_of(folder)
     lines = lines_of(folder)
@@ -192,7 +193,7 @@ def test_a_full_disk_ends_the_recording_with_one_message_and_the_picture_goes_on
     (folder,) = recorded(disk)
     frames, _ = film_of(folder)
     assert 0 < frames <= len(lines_of(folder))
-    with av.open(str(folder / recorder.RAW)) as file:
+    with av.open(str(folder / RAW)) as file:
         assert sum(1 for _ in file.decode(video=0)) > 0
 
 
@@ -226,13 +227,12 @@ def test_a_disk_that_must_wake_up_first_keeps_no_picture(
     make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gate = threading.Event()
-    new_folder = recorder._new_folder
 
     def asleep(*given: Any) -> Path:
         assert gate.wait(PATIENCE)
         return new_folder(*given)
 
-    monkeypatch.setattr(recorder, "_new_folder", asleep)
+    monkeypatch.setattr(recorder, "new_folder", asleep)
     run = make(FakeSource(numbered(), fps=RATE))
 
     def story() -> Story:

@@ -25,8 +25,8 @@ from fakes import (
 
 import av
 
-from live_digits import recorder
 from live_digits.link import Limits
+from live_digits.session import VIDEO
 from live_digits.sources import blocked_readers
 from live_digits.types import Image
 from live_digits.window import Command
@@ -97,7 +97,7 @@ def test_no_signal_is_said_over_the_grey_last_frame_and_nothing_is_read_of_it(
     lines = lines_of(folder)
     gap = max(b["time"] - a["time"] for a, b in itertools.pairwise(lines))
     assert gap == pytest.approx(outcome.stats["time_lost_s"], abs=0.1), "the gap, in its true time"
-    with av.open(str(folder / recorder.VIDEO)) as film:
+    with av.open(str(folder / VIDEO)) as film:
         stamps = [float(f.time or 0.0) for f in film.decode(video=0)]
     filmed = max(b - a for a, b in itertools.pairwise(stamps))
     assert filmed == pytest.approx(gap, abs=0.05)

@@ -22,7 +22,7 @@ from cli_kit import (
 )
 
 from live_digits import sources
-from live_digits.recorder import READINGS
+from live_digits.session import READINGS
 
 # --- run ---
 

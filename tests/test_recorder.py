@@ -27,10 +27,9 @@ from recorder_kit import (
 import av
 
 from live_digits import film as film_room
-from live_digits import recorder
 from live_digits.errors import RecordingError
 from live_digits.recorder import Recorder
-from live_digits.session import parts
+from live_digits.session import RAW, READINGS, SESSION, VIDEO, parts
 
 
 def test_frames_and_irregular_times_come_back(tmp_path: Path) -> None:
@@ -132,7 +131,7 @@ def test_another_size_or_rate_begins_another_part(tmp_path: Path) -> None:
     assert [(e["width"], e["height"]) for e in kept] == [(w, h) for w, h, _ in given]
     found = session(film.path)
     names = ["annotated.mp4", "annotated_2.mp4", "annotated_3.mp4", "annotated_4.mp4"]
-    assert [p.name for p in parts(film.path, recorder.VIDEO)] == names
+    assert [p.name for p in parts(film.path, VIDEO)] == names
     assert [e["video"] for e in found["parts"]] == names
     assert [e["raw"] for e in found["parts"]] == [None] * 4
     assert [e["start"] for e in found["parts"]] == [0, 0.4, 0.8, 1.2]
@@ -167,14 +166,14 @@ def test_the_cameras_own_frames_come_back_exactly(tmp_path: Path, size: tuple[in
         put(film, picture(n, *size), n, times[n], image)
     film.close()
     assert film.error is None
-    found, keys, _, pictures = decoded(film.path, recorder.RAW)
+    found, keys, _, pictures = decoded(film.path, RAW)
     np.testing.assert_allclose(found, np.array(times) - 100, atol=1 / film_room.TICKS)
     for n, image in enumerate(own):
         np.testing.assert_array_equal(pictures[n], image)
     assert len(keys) >= 2
     assert len(decoded(film.path)[3]) == len(lines(film.path)) == 40
     entry = session(film.path)["parts"][0]
-    assert (entry["video"], entry["raw"]) == (recorder.VIDEO, recorder.RAW)
+    assert (entry["video"], entry["raw"]) == (VIDEO, RAW)
     assert session(film.path)["raw"] == "lossless"
 
 
@@ -185,8 +184,8 @@ def test_high_is_near_and_smaller(tmp_path: Path) -> None:
         for n in range(20):
             put(film, picture(n), n, n / 30, noise(n))
         film.close()
-        sizes[raw] = (film.path / recorder.RAW).stat().st_size
-        pictures = decoded(film.path, recorder.RAW)[3]
+        sizes[raw] = (film.path / RAW).stat().st_size
+        pictures = decoded(film.path, RAW)[3]
         assert len(pictures) == 20
         grey = [cv2.cvtColor(p, cv2.COLOR_BGR2GRAY).astype(int) for p in (pictures[9], noise(9))]
         worst = max(worst, float(np.abs(grey[0] - grey[1]).mean()))
@@ -203,7 +202,7 @@ def test_colours_are_tagged_as_they_are_made(tmp_path: Path) -> None:
     found = decoded(film.path)[3][0]
     for column in (26, 80, 134):
         np.testing.assert_allclose(found[60, column].astype(int), image[60, column], atol=8)
-    with av.open(str(film.path / recorder.VIDEO)) as file:
+    with av.open(str(film.path / VIDEO)) as file:
         stream = file.streams.video[0]
         context = stream.codec_context
         assert (context.name, context.pix_fmt) == ("h264", "yuv420p")
@@ -216,7 +215,7 @@ def test_the_file_is_fragmented(tmp_path: Path) -> None:
     for number in range(60):
         put(film, picture(number), number, number / 30)
     film.close()
-    data = (film.path / recorder.VIDEO).read_bytes()
+    data = (film.path / VIDEO).read_bytes()
     assert data.index(b"moov") < data.index(b"moof")
     assert data.count(b"moof") >= 4
 
@@ -255,7 +254,7 @@ def test_session_is_there_from_the_start_and_complete_at_the_end(tmp_path: Path)
     assert started.tzinfo is not None
     assert started <= ended
     assert "error" not in found
-    names = {recorder.VIDEO, recorder.READINGS, recorder.SESSION}
+    names = {VIDEO, READINGS, SESSION}
     assert {p.name for p in film.path.iterdir()} == names
 
 
@@ -299,7 +298,7 @@ def test_closing_twice_is_closing_once(tmp_path: Path) -> None:
     film = opened(tmp_path)
     put(film, picture(0), 0, 0.0)
     first = film.close()
-    written = (film.path / recorder.SESSION).read_bytes()
+    written = (film.path / SESSION).read_bytes()
     assert not film.write(picture(1), reading(1, 1.0), 1.0)
     assert film.close() == first
-    assert (film.path / recorder.SESSION).read_bytes() == written
+    assert (film.path / SESSION).read_bytes() == written

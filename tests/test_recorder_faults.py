@@ -36,20 +36,22 @@ from recorder_kit import (
 
 from live_digits import recorder
 from live_digits.errors import RecordingError
+from live_digits.film import Film
 from live_digits.recorder import Recorder
+from live_digits.session import RAW, Lines
 from live_digits.types import Image, Reading
 
 
 def test_write_never_waits_and_drops_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode = recorder.Film.add
+    encode = Film.add
 
-    def slow(self: recorder.Film, image: Image, seconds: float) -> None:
+    def slow(self: Film, image: Image, seconds: float) -> None:
         time.sleep(0.1)
         encode(self, image, seconds)
 
-    monkeypatch.setattr(recorder.Film, "add", slow)
+    monkeypatch.setattr(Film, "add", slow)
     film = opened(tmp_path)
     slowest, taken = 0.0, 0
     for number in range(60):
@@ -69,16 +71,16 @@ def test_write_never_waits_and_drops_are_counted(
 def test_an_error_of_the_muxer_stops_and_leaves_a_film(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode = recorder.Film.add
+    encode = Film.add
     left = iter(range(40))
 
-    def failing(self: recorder.Film, image: Image, seconds: float) -> None:
+    def failing(self: Film, image: Image, seconds: float) -> None:
         if next(left, None) is None:
             raise OSError(28, "No space left on device")
         encode(self, image, seconds)
 
     film = opened(tmp_path)
-    monkeypatch.setattr(recorder.Film, "add", failing)
+    monkeypatch.setattr(Film, "add", failing)
     for number in range(40):
         put(film, picture(number), number, number / 30)
     put(film, picture(40), 40, 40 / 30)  # a full queue would refuse it
@@ -120,7 +122,7 @@ def test_a_disk_that_fills_stops_the_recording_whole(
     film = Recorder(settings(tmp_path, 1), WIDTH, HEIGHT, 30, {})
     for number in range(20):
         put(film, picture(number), number, number / 30)
-    monkeypatch.setattr(recorder, "_free_mb", lambda path: 0)
+    monkeypatch.setattr(recorder, "free_mb", lambda path: 0)
     assert "min_free_mb" in str(wait_for_error(film))
     assert film.close().frames == 20
     assert len(decoded(film.path)[0]) == len(lines(film.path)) == 20
@@ -160,11 +162,11 @@ def test_large_pictures_fill_the_queue_sooner(
 ) -> None:
     gate, begun = threading.Event(), threading.Event()
 
-    def stuck(self: recorder.Film, image: Image, seconds: float) -> None:
+    def stuck(self: Film, image: Image, seconds: float) -> None:
         begun.set()
         assert gate.wait(PATIENCE)
 
-    monkeypatch.setattr(recorder.Film, "add", stuck)
+    monkeypatch.setattr(Film, "add", stuck)
     monkeypatch.setattr(recorder, "QUEUE_BYTES", 3 * WIDTH * HEIGHT * 3)
     film = opened(tmp_path)
     assert film.write(picture(0), reading(0, 0.0), 0.0)
@@ -191,7 +193,7 @@ def test_whatever_the_disk_refuses_stops_with_one_message(
     def refuse(*_: Any) -> None:
         raise OSError(code, os.strerror(code))
 
-    target = {"film": (recorder.Film, "add"), "lines": (recorder.Lines, "add"),
+    target = {"film": (Film, "add"), "lines": (Lines, "add"),
               "sync": (recorder, "sync_path")}[where]  # fmt: skip
     monkeypatch.setattr(*target, refuse)
     film.write(picture(10), reading(10, 1.0), 1.0)
@@ -224,7 +226,7 @@ def test_a_real_disk_that_runs_full_leaves_a_recording_that_plays(disk: Path, ra
     assert len(times) > 20
     assert kept[-1]["time"] - kept[0]["time"] - times[-1] < 1
     if raw == "lossless":
-        assert len(decoded(film.path, recorder.RAW)[0]) > 20
+        assert len(decoded(film.path, RAW)[0]) > 20
 
 
 def test_a_real_disk_is_left_its_free_space(disk: Path) -> None:

@@ -18,10 +18,11 @@ import psutil
 import pytest
 from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, wait_until
 
-from live_digits import app, overlay, painter, recorder
+from live_digits import app, overlay, painter
 from live_digits.app import App, Options, Outcome
 from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
 from live_digits.config import PipelineSettings, RecordingSettings, Settings, SourceSettings
+from live_digits.film import Film
 from live_digits.inference import Answer
 from live_digits.looker import Looker
 from live_digits.pipeline import Vision, find
@@ -326,20 +327,20 @@ def test_the_pictures_rate_stays_while_something_hangs(
     slow: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     gates = {name: Gate() for name in slow}
-    encode = recorder.Film.add
+    encode = Film.add
 
     def look(image: Image, settings: PipelineSettings) -> Vision:
         gates["vision"].wait()
         return find(image, settings)
 
-    def stuck(self: recorder.Film, image: Image, seconds: float) -> None:
+    def stuck(self: Film, image: Image, seconds: float) -> None:
         gates["disk"].wait()
         encode(self, image, seconds)
 
     if "vision" in slow:
         monkeypatch.setattr(app, "Looker", partial(Looker, look=look))
     if "disk" in slow:
-        monkeypatch.setattr(recorder.Film, "add", stuck)
+        monkeypatch.setattr(Film, "add", stuck)
     net = FakeClassifier()
     if "network" in slow:
         net.gate = gates["network"].open

@@ -27,7 +27,7 @@ import numpy as np
 import pytest
 from fakes import FakeDevice, FakeDisplay
 
-from live_digits import classifier, film, recorder
+from live_digits import classifier, film
 from live_digits.app import App, Display, Options
 from live_digits.config import (
     TRACKBARS,
@@ -43,6 +43,7 @@ from live_digits.demo import DemoScene
 from live_digits.errors import DisplayError
 from live_digits.link import Limits
 from live_digits.media import video_frames
+from live_digits.session import READINGS, VIDEO
 from live_digits.sources import Source
 from live_digits.types import Classifier, Floats, Image, Reading
 from live_digits.window import TITLE, Command, Window, check_display
@@ -267,10 +268,10 @@ def screen() -> tuple[Display, bool]:
 
 def written(folder: Path) -> tuple[int, int]:
     """Whole lines of readings, and frames of film that can be decoded, of one recording."""
-    lines = (folder / recorder.READINGS).read_text(encoding="utf-8").splitlines()
+    lines = (folder / READINGS).read_text(encoding="utf-8").splitlines()
     for line in lines:
         json.loads(line)
-    return len(lines), sum(1 for _ in video_frames(folder / recorder.VIDEO))
+    return len(lines), sum(1 for _ in video_frames(folder / VIDEO))
 
 
 @pytest.fixture

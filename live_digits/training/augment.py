@@ -14,6 +14,7 @@ import numpy as np
 from live_digits.types import CROP_SIZE, Floats, Image
 
 _CENTRE = (CROP_SIZE - 1) / 2
+_AXIS = np.arange(CROP_SIZE) - _CENTRE
 _SQUARE = np.ones((2, 2), np.uint8)
 _CROSS = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
 
@@ -46,8 +47,7 @@ def _map(rng: np.random.Generator, s: Strength) -> tuple[Floats, Floats]:
     m = np.array([[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]]) @ np.array([[1, shear], [0, 1]])
     m = m / np.array([[sx, sy]])
     dx, dy = rng.uniform(-s.shift, s.shift, 2) * rng.random()
-    axis = np.arange(CROP_SIZE) - _CENTRE
-    x, y = np.meshgrid(axis - dx, axis - dy)
+    x, y = _AXIS - dx, (_AXIS - dy)[:, np.newaxis]
     mx = m[0, 0] * x + m[0, 1] * y + _CENTRE
     my = m[1, 0] * x + m[1, 1] * y + _CENTRE
     wobble = rng.normal(0, s.elastic * rng.random(), (6, 6, 2)).astype(np.float32)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import yaml
 
@@ -33,6 +34,8 @@ HOLD_OUT = 0.08
 FONT_HELD = 12
 """Of so many fonts one is held out."""
 _BATCH = 256
+_JUDGE_WIDTH = 0.5
+"""Width of the network that judges made crops, next to the one that is trained on them."""
 _TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(3.0), 93))
 _ACCEPT = 0.6
 """Confidence at which the live path accepts a digit by default; for the false-accept rate."""
@@ -66,7 +69,7 @@ RECIPES: Mapping[str, Recipe] = {
         fonts=5_000,
     ),
     "cnn": Recipe(
-        epochs=18, rate=3e-3, not_digits=16_000, drawn=16_000, smoothing=0.02, decay=5e-3,
+        epochs=8, rate=3e-3, not_digits=16_000, drawn=16_000, smoothing=0.02, decay=5e-3,
         pages=3_000, judged=2, fonts=16_000,
     ),
 }  # fmt: skip
@@ -337,6 +340,7 @@ def _prepare(seed: int) -> None:
     keras = models.keras_module()
     import tensorflow as tf
 
+    cv2.setNumThreads(1)  # crops are too small to share out: a second thread only waits, busily
     keras.utils.set_random_seed(seed)
     tf.config.experimental.enable_op_determinism()
 
@@ -424,7 +428,8 @@ def _judged(
     def judging(p: Progress) -> None:
         progress(replace(p, stage="judging"))
 
-    judge, _ = _fit(name, pool, held, replace(recipe, epochs=recipe.judged), seed, judging)
+    short = replace(recipe, epochs=recipe.judged, width=recipe.width * _JUDGE_WIDTH)
+    judge, _ = _fit(name, pool, held, short, seed, judging)
     believed, kept = (data.believable(p, _softmax(_logits(judge, p.crops))) for p in (pool, held))
     return believed, kept
 
