@@ -22,7 +22,8 @@ import yaml
 
 from live_digits.errors import ModelError
 from live_digits.training import data, models, plots
-from live_digits.training.augment import Strength, augment
+from live_digits.training.augment import augment
+from live_digits.training.batches import Batches
 from live_digits.training.fonts import Fonts
 from live_digits.training.fonts import load as load_fonts
 from live_digits.types import CLASSES, CROP_SIZE, NOT_A_DIGIT, Floats, Image
@@ -33,7 +34,8 @@ HOLD_OUT = 0.08
 """Share of each training set kept from training, for calibration and the curve."""
 FONT_HELD = 12
 """Of so many fonts one is held out."""
-_BATCH = 256
+_SETTLING = 120
+"""Batches from which batch normalisation's means are taken at the end."""
 _JUDGE_WIDTH = 0.5
 """Width of the network that judges made crops, next to the one that is trained on them."""
 _TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(3.0), 93))
@@ -69,15 +71,10 @@ RECIPES: Mapping[str, Recipe] = {
         fonts=5_000,
     ),
     "cnn": Recipe(
-        epochs=8, rate=3e-3, not_digits=16_000, drawn=16_000, smoothing=0.02, decay=5e-3,
+        epochs=9, rate=3e-3, not_digits=16_000, drawn=16_000, smoothing=0.02, decay=5e-3,
         pages=3_000, judged=2, fonts=16_000,
     ),
 }  # fmt: skip
-_GENTLE = Strength(
-    rotation=5.0, shear=0.08, scale=0.06, shift=0.8, elastic=0.5, thickness=0.15, blur=0.1,
-    contrast=0.25, faint=0.05, hole=0.03, salt=0.03, ruling=0.02, untouched=0.3,
-)  # fmt: skip
-"""For crops of drawn pages."""
 _KERAS_RUNS = 8
 QUANTISATION = "8-bit weights, activations quantised crop by crop; input and output float32"
 _QUICK = 2_000
@@ -120,44 +117,6 @@ def _temperature(logits: Floats, labels: Image) -> float:
     return float(min(_TEMPERATURES, key=loss))
 
 
-def _batches(keras: Any, pool: data.Pool, recipe: Recipe, seed: int) -> Any:
-    """Keras's view of the pool: shuffled, changed at random, the same for the same seed. Crops of
-    drawn pages have been through much already and are changed less."""
-    pages = [
-        i for i, name in enumerate(pool.sources) if name in (data.PAGE_DIGITS, data.PAGE_OTHERS)
-    ]
-    gentle = np.isin(pool.source, pages)
-
-    class Batches(keras.utils.PyDataset):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__(workers=2, use_multiprocessing=False, max_queue_size=16)
-            self.epoch = 0
-            self.shuffle()
-
-        def shuffle(self) -> None:
-            self.order = np.random.default_rng((seed, self.epoch)).permutation(len(pool))
-
-        def __len__(self) -> int:
-            return max(1, len(pool) // _BATCH)
-
-        def __getitem__(self, index: int) -> tuple[Floats, Floats]:
-            rows = self.order[index * _BATCH : (index + 1) * _BATCH]
-            rng = np.random.default_rng((seed, self.epoch, index))
-            x: Floats = np.asarray(pool.crops[rows] / np.float32(255), np.float32)
-            for part, strength in ((~gentle[rows], Strength()), (gentle[rows], _GENTLE)):
-                if recipe.changed:
-                    x[part] = augment(pool.crops[rows[part]], rng, strength)
-            y: Floats = np.full((len(rows), CLASSES), recipe.smoothing / CLASSES, np.float32)
-            y[np.arange(len(rows)), pool.labels[rows]] += 1 - recipe.smoothing
-            return x, y
-
-        def on_epoch_end(self) -> None:
-            self.epoch += 1
-            self.shuffle()
-
-    return Batches()
-
-
 def _watch(keras: Any, steps: int, epochs: int, progress: Callable[[Progress], None]) -> Any:
     """Hands Keras's numbers to `progress`."""
 
@@ -190,8 +149,8 @@ def _fit(
 ) -> tuple[Any, list[dict[str, float]]]:  # fmt: skip
     """Trains a fresh network that gives logits; its weights are the averaged ones at the end."""
     keras = models.keras_module()
-    batches = _batches(keras, train, recipe, seed)
-    steps = len(batches)
+    batches = Batches(train, seed, recipe.changed, recipe.smoothing)
+    steps = batches.steps
     network = models.build(name, recipe.width)
     total = steps * recipe.epochs
     warm = min(total // 10, 2 * steps)
@@ -211,8 +170,10 @@ def _fit(
     )
     one_hot = np.eye(CLASSES, dtype=np.float32)[held.labels]
     history = network.fit(
-        batches,
+        batches.dataset(recipe.epochs),
         epochs=recipe.epochs,
+        steps_per_epoch=steps,
+        shuffle=False,
         validation_data=(held.crops.astype(np.float32) / 255, one_hot),
         validation_batch_size=1024,
         verbose=0,
@@ -226,10 +187,10 @@ def _fit(
     return network, curve
 
 
-def _settle(network: Any, batches: Any) -> None:
+def _settle(network: Any, batches: Batches) -> None:
     """Batch normalisation's means belong to the weights before averaging: measure them anew."""
     if any("batch_normalization" in layer.name for layer in network.layers):
-        for i in range(min(len(batches), 120)):
+        for i in range(min(batches.steps, _SETTLING)):
             network(batches[i][0], training=True)
 
 
