@@ -225,16 +225,16 @@ class Lines:
         self._file.close()
 
 
-def new_folder(base: Path, started: datetime, minfree_mb: int) -> Path:
+def new_folder(base: Path, started: datetime, min_free_mb: int) -> Path:
     """A new folder DATE_TIME under `base`, which is made as well. Raises RecordingError."""
     try:
         base = base.expanduser().resolve()
         base.mkdir(parents=True, exist_ok=True)
         free = free_mb(base)
-        if free < minfree_mb:
+        if free < min_free_mb:
             raise RecordingError(
-                f"{base} has {free} MB free and a recording needs {minfree_mb}; free some space, "
-                "choose another folder with recording.folder or lower recording.minfree_mb"
+                f"{base} has {free} MB free and a recording needs {min_free_mb}; free some space, "
+                "choose another folder with recording.folder or lower recording.min_free_mb"
             )
         name = started.strftime("%Y-%m-%d_%H-%M-%S")
         number = 1
