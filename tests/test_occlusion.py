@@ -274,14 +274,14 @@ def benchmark() -> ModuleType:
 def test_a_writing_hand_makes_no_false_digits_and_costs_no_ids(
     net: Classifier,
 ) -> None:
-    """The benchmark's clip, six seconds of it."""
+    """The benchmark's clip, six seconds of it, of a page whose digits are all read."""
     bench = benchmark()
-    moments = list(bench.clip(6, WIDTH, HEIGHT, seed=1))
+    moments = list(bench.clip(6, WIDTH, HEIGHT, seed=5))
     bare = bench.follow(moments, "none", net)
     simple = bench.follow(moments, "simple", net)
     known = bench.follow(moments, "landmarks", net)
     assert bare.false >= 4, "the clip is no test"
     assert simple.false <= bare.false / 2
     assert known.false <= bare.false / 4
-    assert known.covered >= 1
+    assert known.covered >= 2
     assert known.ids == known.labels == known.covered
