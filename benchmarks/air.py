@@ -8,6 +8,7 @@ MNIST test digits are thinned and traced to strokes, and those replayed as a han
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,6 +22,8 @@ from live_digits.config import Settings
 from live_digits.hands import LANDMARKS, Hand
 from live_digits.types import CROP_SIZE
 
+MEETING = 0.8
+"""Ends nearer than this meet, pixels of an MNIST digit."""
 STEPS = ((0, -1), (1, 0), (0, 1), (-1, 0), (1, -1), (1, 1), (-1, 1), (-1, -1))
 
 
@@ -58,27 +61,20 @@ def strokes_of(digit: np.ndarray) -> list[np.ndarray]:
 def joined(paths: list[np.ndarray]) -> list[np.ndarray]:
     """Paths whose ends meet, as one: a pen does not leave the paper there."""
     out = list(paths)
-    merged = True
-    while merged:
-        merged = False
-        for i, a in enumerate(out):
-            for j, b in enumerate(out):
-                if i == j:
-                    continue
-                for first in (a, a[::-1]):
-                    for second in (b, b[::-1]):
-                        if np.hypot(*(first[-1] - second[0])) < 0.8:
-                            out[i] = np.concatenate([first, second])
-                            del out[j]
-                            merged = True
-                            break
-                    if merged:
-                        break
-                if merged:
-                    break
-            if merged:
-                break
+    while (meeting := meet(out)) is not None:
+        i, j, whole = meeting
+        out[i] = whole
+        del out[j]
     return out
+
+
+def meet(paths: Sequence[np.ndarray]) -> tuple[int, int, np.ndarray] | None:
+    """The first two paths of which an end of one is an end of the other, and both as one."""
+    for (i, a), (j, b) in itertools.permutations(enumerate(paths), 2):
+        for first, second in itertools.product((a, a[::-1]), (b, b[::-1])):
+            if np.hypot(*(first[-1] - second[0])) < MEETING:
+                return i, j, np.concatenate([first, second])
+    return None
 
 
 POINTING = np.array(
@@ -104,14 +100,13 @@ def pointing(x: float, y: float, size: float, down: bool = True) -> np.ndarray:
 
 
 def written(
-    strokes: Sequence[np.ndarray], rate: float, rng: np.random.Generator, jitter: float,
-    start: float = 0.0,
+    strokes: Sequence[np.ndarray], rate: float, rng: np.random.Generator, jitter: float
 ) -> Iterator[tuple[float, tuple[Hand, ...]]]:  # fmt: skip
     """A digit as looks at a hand: time and hand, `rate` a second, then a pause. `jitter`: standard
     deviation of each landmark, pixels of a picture 720 high on which the digit is 240 high."""
     scale, palm, speed = 240 / 20, 110.0, float(rng.uniform(450, 800))
     offset = np.array([500.0, 220.0])
-    t = start
+    t = 0.0
     for stroke in strokes:
         path = stroke * scale + offset
         steps = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))])
@@ -135,8 +130,8 @@ def written(
         t += 1 / rate
 
 
-def measure(mnist: Path, count: int, rate: float, jitter: float, seed: int) -> tuple[float, float]:
-    """Reads digits replayed as strokes; the shares read right, and dismissed as no digit."""
+def measure(mnist: Path, count: int, rate: float, jitter: float, seed: int) -> None:
+    """Reads digits replayed as strokes; prints the shares read right, and dismissed as no digit."""
     net, settings = classifier.load("cnn"), Settings()
     rng = np.random.default_rng(seed)
     with np.load(mnist) as data:
@@ -161,7 +156,6 @@ def measure(mnist: Path, count: int, rate: float, jitter: float, seed: int) -> t
         f"{rate:g} looks a second, jitter {jitter:g} px: {count} digits, right "
         f"{right / count:.4f}, dismissed {lost / count:.4f}; {worst}"
     )
-    return right / count, lost / count
 
 
 def main() -> None:

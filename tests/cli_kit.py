@@ -14,10 +14,10 @@ from typing import Any
 import cv2
 import pytest
 import yaml
+from program_kit import environment, program
 
 import av
 
-import live_digits
 from live_digits.demo import DemoScene
 from live_digits.film import Film
 from live_digits.session import READINGS, SESSION, VIDEO
@@ -55,29 +55,15 @@ class Shell:
 
     def __init__(self, folder: Path, home: Path) -> None:
         self.folder = folder
-        root = str(Path(live_digits.__file__).resolve().parents[1])
-        dropped = ("DISPLAY", "WAYLAND_DISPLAY", "LIVE_DIGITS_HAND_MODEL")
-        self.env = {k: v for k, v in os.environ.items() if k not in dropped} | {
-            "PYTHONPATH": root,
-            "HOME": str(home),
-            "XDG_CONFIG_HOME": str(home / "config"),
-            "XDG_CACHE_HOME": str(home / "cache"),
-            "COLUMNS": "100",
-            "PYTHONUTF8": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        self.env = environment(
+            "DISPLAY", "WAYLAND_DISPLAY", "LIVE_DIGITS_HAND_MODEL",
+            HOME=str(home), XDG_CONFIG_HOME=str(home / "config"),
+            XDG_CACHE_HOME=str(home / "cache"), COLUMNS="100", PYTHONUTF8="1",
+            PYTHONDONTWRITEBYTECODE="1",
+        )  # fmt: skip
 
     def start(self, *args: str | Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "live_digits", *map(str, args)],
-            cwd=self.folder,
-            env=self.env,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
+        return program(self.folder, self.env, *args)
 
     def __call__(self, *args: str | Path) -> Done:
         process = self.start(*args)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -14,10 +13,10 @@ import numpy as np
 import pytest
 import yaml
 from fakes import wait_until
+from program_kit import environment, program
 
 import av
 
-import live_digits
 from live_digits import session
 from live_digits.config import RecordingSettings
 from live_digits.recorder import Recorder
@@ -105,16 +104,13 @@ def all_kept(before: dict[str, bytes], path: Path) -> None:
         assert now == before[name], name
 
 
-def program(folder: Path, *args: str, size: tuple[int, int] = (320, 240)) -> subprocess.Popen[str]:
+def recording_run(
+    folder: Path, *args: str, size: tuple[int, int] = (320, 240)
+) -> subprocess.Popen[str]:
     """The real program, recording into `folder`/recordings."""
-    root = str(Path(live_digits.__file__).resolve().parents[1])
-    env = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "WAYLAND_DISPLAY")}
-    command = [sys.executable, "-m", "live_digits", "run", "--no-window", "--raw",
-               "--width", str(size[0]), "--height", str(size[1]), *args]  # fmt: skip
-    return subprocess.Popen(
-        command, cwd=folder, env=env | {"PYTHONPATH": root},
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+    env = environment("DISPLAY", "WAYLAND_DISPLAY")
+    return program(folder, env, "run", "--no-window", "--raw",
+                   "--width", str(size[0]), "--height", str(size[1]), *args)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from recordings_kit import (
     PATIENCE,
     lines,
     plays,
-    program,
+    recording_run,
 )
 
 from live_digits.errors import SourceError
@@ -34,7 +34,7 @@ def kill_and_look(folder: Path, after: float, size: tuple[int, int]) -> tuple[fl
     """Kills a run so many seconds after its first reading. Seconds that the film lacks of the last
     reading's time, and of the moment of the kill."""
     folder.mkdir()
-    process = program(folder, "--source", "demo", "--duration", "600", size=size)
+    process = recording_run(folder, "--source", "demo", "--duration", "600", size=size)
     try:
         wait_until(lambda: recording_in(folder) is not None, "the first reading")
         time.sleep(after)
@@ -109,7 +109,7 @@ def loop(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
 @pytest.mark.soak
 def test_power_cuts_at_random_moments(tmp_path: Path, loop: tuple[Path, Path]) -> None:
     image, folder = loop
-    process = program(folder, "--source", "demo", "--duration", "600", "--fps", "15",
+    process = recording_run(folder, "--source", "demo", "--duration", "600", "--fps", "15",
                       "--set", "recording.min_free_mb=0")  # fmt: skip
     chance = random.Random(9)
     cuts: list[tuple[float, Path]] = []

@@ -18,8 +18,8 @@ from recordings_kit import (
     content,
     lines,
     picture,
-    program,
     put,
+    recording_run,
 )
 
 from live_digits import film
@@ -95,7 +95,7 @@ def test_a_run_again_reads_the_same(tmp_path: Path) -> None:
     """The real program: a run of the demo, and twice again from what it recorded."""
 
     def run(*args: str) -> tuple[list[dict[str, Any]], str]:
-        process = program(tmp_path, "--every-frame", "--json", *args, size=(640, 360))
+        process = recording_run(tmp_path, "--every-frame", "--json", *args, size=(640, 360))
         out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err
         return [json.loads(line) for line in out.splitlines()], err

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fakes import wait_until
+from program_kit import environment, program
 
 import av
 
@@ -180,22 +181,17 @@ def test_a_server_that_stops_without_an_error(
 @pytest.mark.parametrize("server", ["mjpeg"], indirect=True)
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="no process can be stopped here")
 def test_the_program_ends_while_a_read_blocks(server: Server, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "live_digits", "run", "--source", server.url, "--no-window",
-               "--json", "--record", "--stats", "run.json"]  # fmt: skip
-    root = str(SERVER.parent.parent)
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
-        env=os.environ | {"PYTHONPATH": root},
-    ) as program:  # fmt: skip
-        assert program.stdout is not None
-        lines = [program.stdout.readline() for _ in range(5)]
+    with program(tmp_path, environment(), "run", "--source", server.url, "--no-window",
+                 "--json", "--record", "--stats", "run.json") as run:  # fmt: skip
+        assert run.stdout is not None
+        lines = [run.stdout.readline() for _ in range(5)]
         server.send(signal.SIGSTOP)
         time.sleep(1.5)
-        program.send_signal(signal.SIGINT)
+        run.send_signal(signal.SIGINT)
         start = time.monotonic()
-        out, err = program.communicate(timeout=60)
+        out, err = run.communicate(timeout=60)
         took = time.monotonic() - start
-        assert program.returncode == 0, err
+        assert run.returncode == 0, err
         assert took < 5.0
         server.send(signal.SIGCONT)
     stats = (tmp_path / "run.json").read_text()

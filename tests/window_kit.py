@@ -19,10 +19,10 @@ import cv2
 import numpy as np
 import pytest
 import yaml
+from program_kit import environment, program
 
 import av
 
-import live_digits
 from live_digits.bench.display import virtual
 from live_digits.config import (
     TRACKBARS,
@@ -65,25 +65,14 @@ class Desk:
 
     def start(self, *args: str) -> None:
         """Starts the program and waits for its picture."""
-        root = str(Path(live_digits.__file__).resolve().parents[1])
-        dropped = ("WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "QT_QPA_FONTDIR")
-        self.environment = {k: v for k, v in os.environ.items() if k not in dropped} | {
-            "DISPLAY": self.display,
-            "PYTHONPATH": root,
-            "HOME": str(self.folder),
-            "XDG_CONFIG_HOME": str(self.folder / "config"),
-        }
+        self.environment = environment(
+            "WAYLAND_DISPLAY", "QT_QPA_PLATFORM", "QT_QPA_FONTDIR",
+            DISPLAY=self.display, HOME=str(self.folder),
+            XDG_CONFIG_HOME=str(self.folder / "config"),
+        )  # fmt: skip
         (self.folder / "mine.yaml").write_text(CONFIG)
         line = f"--source demo --width {WIDTH} --height {HEIGHT} --model dense --config mine.yaml"
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "live_digits", *line.split(), *args],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        self.process = program(self.folder, self.environment, *line.split(), *args)
         self.wait(lambda: bool(self.boxes()), "a picture with boxes")
         self.wait(lambda: len(self.sliders()) == len(TRACKBARS), "the sliders")
 

@@ -50,10 +50,12 @@ class Batches:
         rows = self._shuffled(epoch)[index * BATCH : (index + 1) * BATCH]
         rng = np.random.default_rng((self._seed, epoch, index))
         crops, gentle = self._pool.crops[rows], self._gentle[rows]
-        x: Floats = np.asarray(crops / np.float32(255), np.float32)
+        x: Floats = np.empty(crops.shape, np.float32)
         if self._changed:
             for part, strength in ((~gentle, Strength()), (gentle, _GENTLE)):
                 x[part] = augment(crops[part], rng, strength)
+        else:
+            np.divide(crops, np.float32(255), out=x)
         y: Floats = np.full((len(rows), CLASSES), self._smoothing / CLASSES, np.float32)
         y[np.arange(len(rows)), self._pool.labels[rows]] += 1 - self._smoothing
         return x, y

@@ -284,7 +284,6 @@ def _few(sets: list[data.DigitSet], most: int) -> list[data.DigitSet]:
 
 
 def _versions() -> dict[str, str]:
-    import cv2
     import keras
     import tensorflow as tf
 

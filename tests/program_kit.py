@@ -1,0 +1,33 @@
+"""The program as a process of its own, of this checkout wherever it runs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import live_digits
+
+ROOT = Path(live_digits.__file__).resolve().parents[1]
+
+
+def environment(*dropped: str, **added: str) -> dict[str, str]:
+    """This process's own, without some variables and with others, and with this checkout."""
+    kept = {k: v for k, v in os.environ.items() if k not in dropped}
+    return kept | {"PYTHONPATH": str(ROOT)} | added
+
+
+def program(folder: Path, env: Mapping[str, str], *args: str | Path) -> subprocess.Popen[str]:
+    """Begins the program in `folder`; nobody types, what it says is kept."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "live_digits", *map(str, args)],
+        cwd=folder,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )
