@@ -30,7 +30,6 @@ from live_digits.inference import InferenceWorker
 from live_digits.looker import Looker
 from live_digits.media import save_png
 from live_digits.occlusion import Cover
-from live_digits.overlay import contact_sheet
 from live_digits.overseer import Overseer
 from live_digits.painter import Painter
 from live_digits.pipeline import Vision
@@ -47,6 +46,7 @@ from live_digits.types import (
     RecordingSummary,
     Status,
 )
+from live_digits.views import contact_sheet
 from live_digits.window import Command
 
 log = logging.getLogger("live_digits.app")

@@ -12,6 +12,7 @@ from app_kit import make as make
 from app_kit import no_thread_stays as no_thread_stays
 from cli_kit import shell as shell
 from hands_kit import running as running
+from overlay_kit import texts as texts
 from recordings_kit import copy as copy
 from recordings_kit import whole as whole
 from source_kit import camera as camera

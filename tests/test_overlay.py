@@ -1,122 +1,26 @@
-"""The drawn picture: never the frame itself, nothing cut off, every stage and sheet complete."""
+"""The drawn picture: never the frame itself, nothing cut off."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from overlay_kit import FULL, PATH, SIZES, STATUSES, Text, paper, reading
 
 from live_digits import overlay
-from live_digits.overlay import HELP, annotate, contact_sheet, decorate, draw, stage_view
+from live_digits.overlay import HELP, annotate, decorate, draw
 from live_digits.types import (
     AIR,
-    VIEWS,
     Air,
     Box,
     Digit,
-    Image,
     Reading,
     Ring,
-    Stages,
     Status,
 )
-
-SIZES = [(160, 120), (640, 480), (1920, 1080), (3840, 2160), (1080, 1920)]
-
-FULL = Status(
-    source="a_video_with_a_long_name.mp4",
-    width=1920,
-    height=1080,
-    fps=29.97,
-    latency_ms=41.0,
-    vision_ms=13.0,
-    batch=12,
-    inference_ms=2.5,
-    dropped=3,
-    model="cnn",
-    view="dilated",
-    frozen=True,
-    recording_s=3725.0,
-    recording_dropped=12,
-)
-PATH = "saved /home/somebody/with/a/long/path/recordings/2026-11-24_20-26-09_picture_of_a_page.png"
-STATUSES = {
-    "plain": Status(),
-    "full": FULL,
-    "help": replace(FULL, help=True),
-    "message": replace(FULL, message=PATH),
-    "error": Status(error="reading failed: " + "the model is damaged, fetch it again; " * 8),
-    "no words": Status(message=" ", error=""),
-}
-
-
-def paper(width: int, height: int, shade: int = 200) -> Image:
-    """Grey with a little structure, so that a copy differs from a blank picture."""
-    image = np.full((height, width, 3), shade, np.uint8)
-    image[::7, ::5] -= 20
-    return image
-
-
-def corners(width: int, height: int, size: int = 30) -> tuple[Box, ...]:
-    """Boxes in the corners, the middle, and half outside."""
-    right, bottom = width - size, height - size
-    return (
-        Box(0, 0, size, size),
-        Box(right, 0, size, size),
-        Box(0, bottom, size, size),
-        Box(right, bottom, size, size),
-        Box(width // 2, height // 2, size // 2, size),
-        Box(-size // 2, height // 3, size, size),
-        Box(width - size // 2, height // 3, size, size),
-    )
-
-
-def reading(width: int, height: int, lines: tuple[str, ...] = ()) -> Reading:
-    boxes = corners(width, height)
-    digits = tuple(Digit(b, i, 0.99 - 0.06 * i, i) for i, b in enumerate(boxes))
-    return Reading("x", 1, 0.5, width, height, digits, lines, boxes[:3], boxes[3:])
-
-
-@dataclass
-class Text:
-    """A text as it was put: its rectangle and the size of the picture it was put on."""
-
-    text: str
-    x: int
-    top: int
-    right: int
-    base: int
-    width: int
-    height: int
-
-    def inside(self) -> bool:
-        return (
-            self.x >= 0 and self.top >= 0 and self.right <= self.width and self.base <= self.height
-        )
-
-
-@pytest.fixture
-def texts(monkeypatch: pytest.MonkeyPatch) -> list[Text]:
-    """Every text that is drawn while the test runs."""
-    found: list[Text] = []
-    put = cv2.putText
-
-    def spy(image: Any, text: str, at: Any, font: int, size: float, colour: Any, *rest: Any) -> Any:
-        weight = rest[0] if rest else 1
-        (w, h), _ = cv2.getTextSize(text, font, size, weight)
-        x, y = at
-        found.append(Text(text, x, y - h, x + w, y, image.shape[1], image.shape[0]))
-        return put(image, text, at, font, size, colour, *rest)
-
-    monkeypatch.setattr(cv2, "putText", spy)
-    return found
-
 
 # --- purity ---
 
@@ -338,80 +242,6 @@ def test_words_stand_out_from_any_ground(shade: int, texts: list[Text]) -> None:
     (text,) = (t for t in texts if t.text == "demo")
     part = out[text.top : text.base, text.x : text.right].max(axis=-1)
     assert int(np.percentile(part, 95)) - int(np.percentile(part, 20)) > 100
-
-
-# --- stage views ---
-
-
-def stages(width: int, height: int) -> Stages:
-    shades = (40, 80, 120, 160, 250)
-    return Stages(*(np.full((height, width), shade, np.uint8) for shade in shades))
-
-
-@pytest.mark.parametrize("view", VIEWS)
-@pytest.mark.parametrize(("width", "height"), SIZES)
-@pytest.mark.parametrize("working", [(1024, 576), (160, 120), (33, 77)])
-def test_every_view_has_the_results_size(
-    view: str, width: int, height: int, working: tuple[int, int]
-) -> None:
-    result = paper(width, height)
-    before = result.copy()
-    out = stage_view(stages(*working), view, result)
-    assert out.shape == result.shape
-    assert out.dtype == np.uint8
-    np.testing.assert_array_equal(result, before)
-
-
-def test_each_view_shows_its_own_stage() -> None:
-    result = paper(640, 480)
-    seen = stages(320, 240)
-    assert stage_view(seen, "result", result) is result
-    for view in VIEWS[1:-1]:
-        assert (stage_view(seen, view, result) == getattr(seen, view)[0, 0]).all()
-
-
-def test_the_grid_shows_all_stages_with_their_names(texts: list[Text]) -> None:
-    result = paper(960, 540, 220)
-    out = stage_view(stages(320, 180), "grid", result)
-    assert [t.text for t in texts] == list(VIEWS[:-1])
-    assert all(t.inside() for t in texts)
-    middles = [int(out[135 + 270 * row, 160 + 320 * c, 0]) for row in (0, 1) for c in range(3)]
-    assert abs(middles[0] - 220) <= 20
-    assert middles[1:] == [40, 80, 120, 160, 250]
-
-
-def test_a_tall_stage_keeps_its_shape_in_the_grid() -> None:
-    seen = stages(100, 400)
-    out = stage_view(seen, "grid", paper(600, 400))
-    lit = (out[:200, 200:400, 0] == 40).any(axis=0)
-    assert 45 <= np.count_nonzero(lit) <= 55
-
-
-# --- the contact sheet ---
-
-
-@pytest.mark.parametrize("count", [0, 1, 4, 11, 40])
-def test_a_sheet_holds_every_crop_with_its_reading(texts: list[Text], count: int) -> None:
-    crops = np.random.default_rng(1).integers(0, 256, (count, 28, 28), np.uint8)
-    labels = [f"{n % 10}  {n + 50}%" for n in range(count)]
-    before = crops.copy()
-    sheet = contact_sheet(crops, labels)
-    np.testing.assert_array_equal(crops, before)
-    assert sheet.dtype == np.uint8
-    assert sheet.ndim == 3
-    assert [t.text for t in texts] == (labels or ["nothing found"])
-    assert all(t.inside() for t in texts)
-    for text, crop in zip(texts, crops, strict=False):
-        x, y = text.x, text.base - 20 - 84
-        np.testing.assert_array_equal(sheet[y + 1 : y + 84 : 3, x + 1 : x + 84 : 3, 1], crop)
-    places = [(t.x, t.base) for t in texts]
-    assert len(set(places)) == len(places)
-    assert all(b.x >= a.right for a, b in pairwise(texts) if a.base == b.base)
-
-
-def test_a_sheet_of_other_labels_than_crops_is_refused() -> None:
-    with pytest.raises(ValueError, match="zip"):
-        contact_sheet(np.zeros((2, 28, 28), np.uint8), ["1"])
 
 
 # --- hands ---
