@@ -134,11 +134,12 @@ def _leaning_lines(ink: Image, dark: Image, limits: _Limits) -> Image:
     thin = np.asarray(cv2.subtract(ink, _opened(ink, _LINE_WIDTH + 1)), np.uint8)
     thin = _opened(thin, limits.thinnest)
     lean, (rows, columns) = _lean(thin), ink.shape
-    if not lean:
-        return _level_lines(thin, dark, limits, max(ink.shape))
-    room = rows + 2 * (int(np.ceil(abs(lean) * columns / 2)) + 1)
-    level, depth = _sheared(thin, lean, room), _sheared(dark, lean, room)
-    return _sheared(_level_lines(level, depth, limits, max(ink.shape)), -lean, rows)
+    room = rows + 2 * (int(np.ceil(abs(lean) * columns / 2)) + 1) if lean else rows
+    thin = _sheared(thin, lean, room)
+    level = _level(thin, limits, max(ink.shape))
+    if level is None:
+        return np.zeros_like(ink)
+    return _sheared(_ink_of(level, thin, _sheared(dark, lean, room)), -lean, rows)
 
 
 def _opened(ink: Image, high: int) -> Image:
@@ -189,6 +190,8 @@ def _likeness(rows: npt.NDArray[np.float32], far: int, shift: int) -> float:
 def _sheared(picture: Image, lean: float, rows: int) -> Image:
     """The picture on so many `rows` about its middle one, each column moved so that lines of this
     lean are level. The way back is another with −`lean`."""
+    if not lean:
+        return picture
     h, w = picture.shape
     down = (h - rows) / 2 - lean * w / 2
     move = np.array([[1, 0, 0], [lean, 1, down]], np.float64)
@@ -206,27 +209,42 @@ def _turned(picture: Image) -> Image:
     return np.asarray(cv2.transpose(picture), np.uint8)
 
 
-def _level_lines(thin: Image, dark: Image, limits: _Limits, longest: int) -> Image:
-    """Rulings that run about along the rows, in a picture of thin ink. `longest`: the picture's
-    longest side, which the limits refer to."""
-    lines = np.zeros_like(thin)
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """Level rulings: the `runs` of thin ink, those that are `pieces` of a line, the `line` of each
+    piece, and whether that line is `long` enough to be a ruling."""
+
+    runs: Regions
+    pieces: _Pieces
+    line: npt.NDArray[np.int64]
+    long: npt.NDArray[np.bool_]
+
+
+def _level(thin: Image, limits: _Limits, longest: int) -> _Level | None:
+    """Rulings that run about along the rows, in a picture of thin ink; None where there are none.
+    `longest`: the picture's longest side, which the limits refer to."""
     run = np.ones((1, _LINE_PIECE), np.uint8)
     loose = cv2.dilate(thin, np.ones((_LINE_SLACK, 1), np.uint8))
     loose = cv2.morphologyEx(loose, cv2.MORPH_CLOSE, np.ones((1, _CROSSING), np.uint8))
     runs = np.asarray(cv2.morphologyEx(loose, cv2.MORPH_OPEN, run), np.uint8)
     if cv2.countNonZero(runs) < limits.freest * longest:
-        return lines
+        return None
     found = regions(runs)
     boxes = found.boxes()
     if boxes[:, 2].max() < limits.freest * longest:
-        return lines
+        return None
     pieces = _line_pieces(found, boxes, thin, limits.inked)
     if not len(pieces.label):
-        return lines
-    group = _on_one_line(pieces, _LINE_GAP * longest)
-    long = _long_enough(pieces, group, limits, longest)
-    if not long.any():
-        return lines
+        return None
+    line = _on_one_line(pieces, _LINE_GAP * longest)
+    long = _long_enough(pieces, line, limits, longest)
+    return _Level(found, pieces, line, long) if long.any() else None
+
+
+def _ink_of(level: _Level, thin: Image, dark: Image) -> Image:
+    """The ink of level rulings, uint8 0 or 255."""
+    lines = np.zeros_like(thin)
+    found, pieces, group, long = level.runs, level.pieces, level.line, level.long
     # How dark each piece's line is; a pixel far darker than that is no part of it.
     inked = (thin.ravel()[found.at] > 0) & found.spread(np.isin(range(found.count), pieces.label))
     where, owner = found.at[inked], found.spread(np.arange(found.count))[inked]
@@ -324,26 +342,39 @@ def _line_pieces(found: Regions, boxes: Ints, thin: Image, least: float) -> _Pie
     `MOST_PIECES`, longest first."""
     columns = found.labels.shape[1]
     wide = boxes[:, 2].astype(np.float64)
-    long = wide >= _LINE_PIECE
-    kept = found.spread(long)
-    count = found.count
-    at, owner = found.at[kept], found.spread(np.arange(count))[kept]
-    ys, xs = np.divmod(at, columns)
-    n = np.maximum(np.bincount(owner, minlength=count), 1).astype(np.float64)
-    mx, my = (np.bincount(owner, v, count) / n for v in (xs, ys))
-    dx, dy = xs - mx[owner], ys - my[owner]
-    spread = np.maximum(np.bincount(owner, dx * dx, count), 1e-9)
-    lean = np.bincount(owner, dx * dy, count) / spread
-    off = np.sqrt(np.bincount(owner, (dy - lean[owner] * dx) ** 2, count) / n)
-    good = long & (np.abs(lean) <= _STEEPEST) & (off <= _LINE_SLACK + _SAG * wide)
-    there = (thin.ravel()[at] > 0) & good[owner]
-    filled = np.unique(owner[there].astype(np.int64) * columns + xs[there]) // columns
-    good &= np.bincount(filled, minlength=count) >= least * wide
+    n, mx, my, xx, xy, yy = _moments(found)
+    lean = xy / np.maximum(xx, 1e-9)
+    off = np.sqrt(np.maximum(yy - lean * xy, 0) / n)
+    good = wide >= _LINE_PIECE
+    good &= (np.abs(lean) <= _STEEPEST) & (off <= _LINE_SLACK + _SAG * wide)
+    row = np.cumsum(good) - 1
+    there = (thin.ravel()[found.at] > 0) & found.spread(good)
+    at = found.spread(row * columns)[there] + found.at[there] % columns
+    inked = np.zeros((int(row[-1]) + 1, columns), np.bool_)
+    inked.ravel()[at] = True
+    good[good] = inked.sum(axis=1) >= least * wide[good]
     chosen = np.flatnonzero(good)
     chosen = chosen[np.argsort(-wide[chosen], kind="stable")][:MOST_PIECES]
     left = boxes[chosen, 0].astype(np.float64)
     start = my[chosen] - lean[chosen] * mx[chosen]
     return _Pieces(chosen, left, left + wide[chosen], start, lean[chosen])
+
+
+def _moments(found: Regions) -> tuple[Doubles, ...]:
+    """Of each region: pixels, mean column and row, and the sums of squares and of the product of
+    the distances from these, taken run by run."""
+    y, x = np.divmod(found.at[found.first].astype(np.float64), found.labels.shape[1])
+    long = found.length.astype(np.float64)
+    end = (long - 1) * long
+    columns = long * x + end / 2
+    squares = long * x * x + end * x + end * (2 * long - 1) / 6
+    n, sx, sy, sxx, sxy, syy = (
+        np.asarray(np.bincount(found.owner, v, found.count), np.float64)
+        for v in (long, columns, long * y, squares, y * columns, long * y * y)
+    )
+    n = np.maximum(n, 1.0)
+    mx, my = sx / n, sy / n
+    return n, mx, my, sxx - mx * sx, sxy - mx * sy, syy - my * sy
 
 
 def _on_one_line(p: _Pieces, most_gap: float) -> npt.NDArray[np.int64]:
