@@ -1,4 +1,5 @@
-"""What all tests share: long ones run when they are asked for, a small disk, the kits' fixtures."""
+"""What all tests share: two processes run them, long ones run when they are asked for, a small
+disk, the kits' fixtures."""
 
 from __future__ import annotations
 
@@ -20,6 +21,16 @@ from source_kit import no_proxy as no_proxy
 from window_kit import desk as desk
 from window_kit import shared as shared
 from window_kit import x_server as x_server
+
+PROCESSES = 2
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """The files are shared out to some processes: many tests wait more than they work. A single
+    file needs none, and what takes long has the machine to itself."""
+    files = config.args
+    single = len(files) == 1 and files[0].split("::")[0].endswith(".py")
+    return 0 if single or "soak" in config.getoption("markexpr") else PROCESSES
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
