@@ -28,10 +28,12 @@ from live_digits.hand_worker import reduced
 from live_digits.hands import LANDMARKS, Hand
 from live_digits.inference import Answer
 from live_digits.landmarker import MediaPipeLandmarker
-from live_digits.media import is_video, load_picture, video_frames
+from live_digits.media import is_video
 from live_digits.occlusion import Occluder
+from live_digits.pictures import load_picture
 from live_digits.reader import Follower
 from live_digits.types import Box, Frame, Reading
+from live_digits.video import video_frames
 
 FPS = 30
 MATCH = 0.3

@@ -20,9 +20,9 @@ from live_digits import classifier
 from live_digits.config import Settings
 from live_digits.demo import DemoScene
 from live_digits.inference import Answer
-from live_digits.media import video_frames
 from live_digits.reader import Follower
 from live_digits.types import Box, Digit, Frame, Reading
+from live_digits.video import video_frames
 
 FPS = 30
 MATCH = 0.3

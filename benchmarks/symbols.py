@@ -36,7 +36,10 @@ def main() -> None:
     among = probabilities[:, :NOT_A_DIGIT].argmax(axis=1)
     shown = probabilities[:, :NOT_A_DIGIT].max(axis=1) >= ReadingSettings().confidence
     print("      count   right  among digits  refused  shown wrong")
-    for name, mine in [*((str(d), labels == d) for d in range(NOT_A_DIGIT)), ("all", labels < 10)]:
+    for name, mine in [
+        *((str(d), labels == d) for d in range(NOT_A_DIGIT)),
+        ("all", labels < NOT_A_DIGIT),
+    ]:
         right, wrong = read[mine] == labels[mine], shown[mine] & (among[mine] != labels[mine])
         refused, sure = read[mine] == NOT_A_DIGIT, among[mine] == labels[mine]
         print(
@@ -48,7 +51,7 @@ def main() -> None:
         mine = labels == NOT_A_DIGIT + i
         print(f"{name:>5} {mine.sum():5d} {shown[mine].mean():8.2%}")
     signs = labels >= NOT_A_DIGIT
-    print(f"  all {signs.sum():5d} {shown[signs].mean():8.2%}")
+    print(f"{'all':>5} {signs.sum():5d} {shown[signs].mean():8.2%}")
 
 
 if __name__ == "__main__":

@@ -28,10 +28,10 @@ from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import CLEAR, UNDO, Handwork
 from live_digits.inference import InferenceWorker
 from live_digits.looker import Looker
-from live_digits.media import save_png
 from live_digits.occlusion import Cover
 from live_digits.overseer import Overseer
 from live_digits.painter import Painter
+from live_digits.pictures import save_png
 from live_digits.pipeline import Vision
 from live_digits.reader import Follower, Seen, labelled
 from live_digits.recorder import Recorder

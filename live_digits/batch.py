@@ -18,10 +18,12 @@ from live_digits.errors import RecordingError, SourceError
 from live_digits.film import FAILURES, Film
 from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import Handwork
-from live_digits.media import is_video, load_picture, to_stored, video_frames
+from live_digits.media import is_video
 from live_digits.overlay import annotate
+from live_digits.pictures import load_picture, to_stored
 from live_digits.reader import Follower, read_moving, read_picture
 from live_digits.types import Classifier, Frame, Image, Reading
+from live_digits.video import video_frames
 
 CSV_HEADER = (
     "source", "frame", "time", "line", "digit", "confidence", "x", "y", "w", "h", "track",

@@ -21,9 +21,9 @@ import numpy as np
 from live_digits import v4l2
 from live_digits.config import SourceSettings
 from live_digits.errors import SourceError
-from live_digits.feed import LiveFeed
 from live_digits.link import Limits
-from live_digits.media import as_bgr, quiet
+from live_digits.live_feed import LiveFeed
+from live_digits.pictures import as_bgr, quiet
 from live_digits.types import Image, Mode, SourceInfo
 
 log = logging.getLogger("live_digits.sources")
@@ -104,7 +104,7 @@ def _modes(modes: tuple[Mode, ...]) -> str:
 
 
 class _Device:
-    """An open camera, as asked for. Implements `feed.Connection`."""
+    """An open camera, as asked for. Implements `live_feed.Connection`."""
 
     finite = False
 

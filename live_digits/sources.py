@@ -24,26 +24,14 @@ from live_digits.camera import Camera, cameras_there, describe_cameras, list_cam
 from live_digits.config import SourceSettings
 from live_digits.demo import DemoScene
 from live_digits.errors import SourceError, redact
-from live_digits.feed import Feed, blocked_readers, paced
-from live_digits.media import (
-    MOST_PIXELS,
-    decode_parts,
-    expand_inputs,
-    file_kind,
-    frame_bgr,
-    is_picture,
-    is_video,
-    load_picture,
-    open_video,
-    quiet,
-    to_stored,
-    video_frames,
-    video_stream,
-    why,
-)
+from live_digits.feed import Feed
+from live_digits.live_feed import blocked_readers
+from live_digits.media import expand_inputs, file_kind, is_picture, is_video, why
+from live_digits.pictures import MOST_PIXELS, load_picture, quiet, to_stored
 from live_digits.session import Replay, is_session, replay
 from live_digits.stream import SCHEMES, Pipe, Stream
 from live_digits.types import Frame, Image, Mode, Signal, SourceInfo
+from live_digits.video import decode_parts, frame_bgr, open_video, paced, video_frames, video_stream
 
 __all__ = [
     "MOST_PIXELS",

@@ -18,10 +18,11 @@ import av.error
 
 from live_digits.config import SourceSettings
 from live_digits.errors import SourceError, redact
-from live_digits.feed import LiveFeed, paced
 from live_digits.link import Limits
-from live_digits.media import decode_video, frame_bgr, video_stream, why
+from live_digits.live_feed import LiveFeed
+from live_digits.media import why
 from live_digits.types import Image, Mode, SourceInfo
+from live_digits.video import decode_video, frame_bgr, paced, video_stream
 
 log = logging.getLogger("live_digits.sources")
 
@@ -41,7 +42,7 @@ _EMPTY = 0.02
 
 
 class _Container:
-    """An open stream. Implements `feed.Connection`."""
+    """An open stream. Implements `live_feed.Connection`."""
 
     def __init__(
         self,

@@ -17,11 +17,11 @@ import pytest
 from live_digits import film
 from live_digits.config import PipelineSettings
 from live_digits.errors import SourceError
-from live_digits.feed import LiveFeed
 from live_digits.hand_worker import HandsWorker
 from live_digits.hands import Hand, Sighting
 from live_digits.landmarker import Landmarker
 from live_digits.link import Limits
+from live_digits.live_feed import LiveFeed
 from live_digits.types import CLASSES, Floats, Frame, Image, Mode, Signal, SourceInfo
 from live_digits.window import Command
 
@@ -194,9 +194,9 @@ class FakeSource:
 
 
 class FakeDevice(LiveFeed):
-    """A camera whose faults are made on purpose. The machinery is the real one, `feed.LiveFeed`;
-    only what it connects to is made up: 50 pictures a second of `size`, each of the grey level
-    that is the connection's number.
+    """A camera whose faults are made on purpose. The machinery is the real one,
+    `live_feed.LiveFeed`; only what it connects to is made up: 50 pictures a second of `size`, each
+    of the grey level that is the connection's number.
 
     `fault` may change at any time: "" none · "silent" no picture, no error · "blocks" a read that
     does not return before `gate` is set, and then brings a picture · "breaks" SourceError · "ends"
@@ -230,7 +230,7 @@ class FakeDevice(LiveFeed):
 
 
 class FakeConnection:
-    """What a `FakeDevice` connects to. Implements `feed.Connection`."""
+    """What a `FakeDevice` connects to. Implements `live_feed.Connection`."""
 
     finite = False
 

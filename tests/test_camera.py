@@ -26,7 +26,7 @@ from source_kit import (
 )
 
 from live_digits import camera as cameras
-from live_digits import feed, sources, v4l2
+from live_digits import live_feed, sources, v4l2
 from live_digits.camera import Listed
 from live_digits.config import SourceSettings
 from live_digits.errors import SourceError
@@ -66,7 +66,7 @@ def test_camera_newest_frame_wins_and_drops_are_counted(camera: type[FakeCamera]
 def test_camera_is_asked_for_mjpg_and_size(
     camera: type[FakeCamera], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(feed, "_REPORT", 3)
+    monkeypatch.setattr(live_feed, "_REPORT", 3)
     with (
         caplog.at_level(logging.INFO, "live_digits.sources"),
         running(open_source("0", SourceSettings(width=640, height=480, backend="any"))) as source,

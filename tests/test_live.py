@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from fakes import FakeDevice, wait_until
 
-from live_digits import feed
+from live_digits import live_feed
 from live_digits.link import Limits, State
 from live_digits.sources import blocked_readers
 from live_digits.types import Frame
@@ -136,7 +136,7 @@ def test_a_blocked_read_holds_up_nothing_and_its_late_picture_is_discarded() -> 
 
 
 def test_readers_that_never_return_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feed, "_MOST_BLOCKED", 3)
+    monkeypatch.setattr(live_feed, "_MOST_BLOCKED", 3)
     limits = Limits(first=30.0, stale=0.1, lost=0.2, attempt=0.05, pauses=(0.01, 0.02))
     with device(limits=limits) as source:
         next_frame(source)

@@ -25,7 +25,7 @@ from source_kit import (
 
 import av
 
-from live_digits import media, sources
+from live_digits import media, pictures, sources
 from live_digits.errors import SourceError
 from live_digits.sources import (
     load_picture,
@@ -215,7 +215,7 @@ def test_to_stored_finds_the_same_pixels(data: st.DataObject) -> None:
         back = to_stored(box, orientation, width, height)
         cut = stored[back.y : back.bottom, back.x : back.right]
         assert sorted(cut.ravel().tolist()) == sorted(wanted.ravel().tolist())
-        assert (media._upright(cut, orientation) == wanted).all()
+        assert (pictures._upright(cut, orientation) == wanted).all()
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -242,7 +242,7 @@ STARTS = [b"", b"\xff\xd8", b"II*\0", b"MM\0*", b"BM", b"RIFF0000WEBP", b"GIF8",
 def test_headers_of_noise(noise: bytes, start: bytes) -> None:
     data = bytearray(start + noise)
     try:
-        width, height, turn = media._header(data)
+        width, height, turn = pictures._header(data)
     except (ValueError, KeyError, struct.error):
         return
     assert width > 0

@@ -20,9 +20,9 @@ from recordings_kit import (
 )
 
 from live_digits.errors import SourceError
-from live_digits.media import decode_parts
 from live_digits.recordings import look
 from live_digits.session import RAW, READINGS, VIDEO
+from live_digits.video import decode_parts
 
 
 def recording_in(folder: Path) -> Path | None:

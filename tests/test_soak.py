@@ -42,10 +42,10 @@ from live_digits.config import (
 from live_digits.demo import DemoScene
 from live_digits.errors import DisplayError
 from live_digits.link import Limits
-from live_digits.media import video_frames
 from live_digits.session import READINGS, VIDEO
 from live_digits.sources import Source
 from live_digits.types import Classifier, Floats, Image, Reading
+from live_digits.video import video_frames
 from live_digits.window import TITLE, Command, Window, check_display
 
 SECONDS = float(os.environ.get("LIVE_DIGITS_SOAK_SECONDS", "3600"))

@@ -24,7 +24,7 @@ from live_digits.batch import Batch, Saver
 from live_digits.config import TRACKBARS, Settings
 from live_digits.config_file import load, parse
 from live_digits.errors import ConfigError, ModelError, SourceError
-from live_digits.media import load_picture
+from live_digits.pictures import load_picture
 
 # --- config files ---
 

@@ -56,7 +56,7 @@ def read(
 ) -> int:
     """Reads pictures, folders and videos, in order. Exit code 1: something was left out."""
     from live_digits.batch import CSV_HEADER, Batch, Saver
-    from live_digits.media import quiet
+    from live_digits.pictures import quiet
     from live_digits.sources import expand_inputs
 
     if json_ and csv:
@@ -153,7 +153,7 @@ def recordings(
 ) -> int:
     """Lists recordings and repairs what a crash left; nothing is deleted. Exit code 1: damage is
     left."""
-    from live_digits.media import quiet
+    from live_digits.pictures import quiet
     from live_digits.recordings import sessions
 
     quiet()
