@@ -34,6 +34,12 @@ def reason(error: BaseException | None) -> str:
     return " ".join(text.split()) or type(error).__name__
 
 
+def without_address(error: BaseException) -> str:
+    """What the system says of an error, or its type: never its own text, which may hold an address
+    with a password."""
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
 def redact(text: str) -> str:
     """A URL, or a text that holds some, with its passwords starred: user:password@ → user:***@,
     ?pwd=password → ?pwd=***."""

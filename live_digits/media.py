@@ -10,9 +10,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-import av.error
-
-from live_digits.errors import SourceError
+from live_digits.errors import SourceError, without_address
 
 PICTURES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".png", ".bmp", ".dib", ".webp", ".tif", ".tiff", ".gif"}
@@ -54,7 +52,7 @@ def expand_inputs(paths: Sequence[str]) -> list[Path]:
         try:
             names = [Path(text, n) for n in os.listdir(text)] if kind == "folder" else None
         except OSError as e:
-            raise SourceError(f"folder {text} cannot be read: {why(e)}") from e
+            raise SourceError(f"folder {text} cannot be read: {without_address(e)}") from e
         every = names if names is not None else [Path(p) for p in glob.glob(text, recursive=True)]
         known = [p for p in every if is_picture(p) or is_video(p)]
         usable = [p for p in known if not p.name.startswith(".") and p.is_file()]
@@ -83,7 +81,7 @@ def file_kind(text: str) -> str:
             raise SourceError(
                 _missing(text)
             ) from None  # what was meant as a URL may hold a password
-        raise SourceError(f"{text!r} cannot be read: {why(e)}") from None
+        raise SourceError(f"{text!r} cannot be read: {without_address(e)}") from None
     kinds = {
         stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFCHR: "device", stat.S_IFIFO: "pipe",
     }  # fmt: skip
@@ -105,7 +103,7 @@ def _missing(text: str) -> str:
     try:
         names = os.listdir(path.parent)
     except OSError as e:
-        return f"there is no {text}, and {path.parent} cannot be listed: {why(e)}"
+        return f"there is no {text}, and {path.parent} cannot be listed: {without_address(e)}"
     if path.parent == Path():
         names += ["auto", "demo"]
     near = difflib.get_close_matches(path.name, names, n=3)
@@ -116,10 +114,3 @@ def _missing(text: str) -> str:
         f"there is no {text}; expected auto, a camera's number, a picture, a video, a folder, "
         "a glob, a URL or demo"
     )
-
-
-def why(error: Exception) -> str:
-    """The reason without the address: that may hold a password."""
-    if isinstance(error, av.error.ExitError):
-        return "no answer in time"
-    return getattr(error, "strerror", None) or type(error).__name__

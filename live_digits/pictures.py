@@ -18,8 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits import MOST_PIXELS as MOST_PIXELS
-from live_digits.errors import SourceError, reason
-from live_digits.media import why
+from live_digits.errors import SourceError, reason, without_address
 from live_digits.outside import read_bytes
 from live_digits.types import Box, Image
 
@@ -90,7 +89,7 @@ def load_picture(path: Path) -> tuple[Image, int]:
     except OSError as e:
         if e.errno == errno.EFBIG:
             raise SourceError(f"{path} is larger than 1 GiB; make it smaller") from e
-        raise SourceError(f"{path} cannot be read: {why(e)}") from e
+        raise SourceError(f"{path} cannot be read: {without_address(e)}") from e
     try:
         width, height, orientation = _header(data)
     except (struct.error, ValueError, KeyError) as e:

@@ -23,10 +23,10 @@ import av
 from live_digits.camera import Camera, cameras_there, describe_cameras, list_cameras
 from live_digits.config import SourceSettings
 from live_digits.demo import DemoScene
-from live_digits.errors import SourceError, redact
+from live_digits.errors import SourceError, redact, without_address
 from live_digits.feed import Feed
 from live_digits.live_feed import blocked_readers
-from live_digits.media import expand_inputs, file_kind, is_picture, is_video, why
+from live_digits.media import expand_inputs, file_kind, is_picture, is_video
 from live_digits.pictures import MOST_PIXELS, load_picture, quiet, to_stored
 from live_digits.session import Replay, is_session, replay
 from live_digits.stream import SCHEMES, Pipe, Stream
@@ -269,7 +269,7 @@ def _session(folder: Path, lossless: bool) -> Source:
     try:
         session = replay(folder)
     except OSError as e:
-        raise SourceError(f"recording {folder} cannot be read: {why(e)}") from e
+        raise SourceError(f"recording {folder} cannot be read: {without_address(e)}") from e
     if not session.files:
         raise SourceError(f"recording {folder} holds no video; only its readings are left")
     return _Video(folder, lossless=lossless, session=session)

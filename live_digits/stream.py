@@ -20,9 +20,8 @@ from live_digits.config import SourceSettings
 from live_digits.errors import SourceError, redact
 from live_digits.link import Limits
 from live_digits.live_feed import LiveFeed
-from live_digits.media import why
 from live_digits.types import Image, Mode, SourceInfo
-from live_digits.video import decode_video, frame_bgr, paced, video_stream
+from live_digits.video import decode_video, frame_bgr, paced, video_stream, why
 
 log = logging.getLogger("live_digits.sources")
 

@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 
+import cv2  # noqa: F401 (before av: see pyproject.toml)
 import numpy as np
 
 import av
 import av.error
 
 from live_digits import MOST_PIXELS
-from live_digits.errors import SourceError
-from live_digits.media import why
+from live_digits.errors import SourceError, without_address
 from live_digits.types import Frame, Image
 
 log = logging.getLogger("live_digits.sources")
@@ -27,6 +27,13 @@ _SHOWN = 0.25
 """…unless nothing was shown for so many seconds."""
 _GAP = 5.0
 """Seconds; a longer hole between timestamps is not waited for."""
+
+
+def why(error: Exception) -> str:
+    """The reason without the address."""
+    if isinstance(error, av.error.ExitError):
+        return "no answer in time"
+    return without_address(error)
 
 
 def video_frames(path: Path) -> Iterator[Frame]:

@@ -192,7 +192,7 @@ def test_a_name_that_is_no_text_is_printed_all_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["app", "batch", "feed", "film", "media", "recorder", "recordings", "sources", "stream"],
+    ["app", "batch", "film", "live_feed", "recorder", "recordings", "sources", "stream", "video"],
 )
 def test_cv2_comes_before_av(module: str) -> None:
     """With av first, the first window hangs the process for ever: both bring a libxcb."""
