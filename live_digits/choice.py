@@ -1,5 +1,5 @@
 """Which of the competing boxes of a frame are digits: a disjoint set of the greatest worth, judged
-by the network, by the page around, and by the company.
+by the network, by the page around, and by the words they stand in.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from live_digits.types import NOT_A_DIGIT, Candidate, Floats
+from live_digits.words import digit_odds
 
 _PRIMARY_BONUS = 0.06
 """What a whole blob is ahead of its halves and unions, in confidence."""
@@ -29,15 +29,6 @@ _PALER = (0.5, 0.35)
 """Ink paler than this share of the sure digits' is no narrow digit, or no other unsure one."""
 _HEIGHTS = (0.5, 2.0)
 """A narrow digit's height against its neighbours'."""
-_COMPANY = 24
-"""So many of the nearest marks comparable with a digit are asked whether they are digits."""
-_ALIKE_HEIGHT, _ALIKE_DARK = 2.5, 0.5
-"""Marks are comparable up to this factor in height and from this share of the darkness."""
-_ALONE = 1.0
-"""What no company at all weighs: half of it for the digits. Narrow ones are no evidence."""
-_STRANGE = ((0.25, 1.1), (0.45, 0.9))
-"""Where no more than this share of the company are digits, a digit needs this confidence; over 1:
-nothing is sure enough."""
 _CERTAIN, _MOST_INK, _TIGHTER = 0.99, 0.7, 0.9
 """A part stands for the whole from this confidence and share of the ink, where the overlap of their
 boxes is less than so much of both."""
@@ -87,13 +78,6 @@ def _plausible(candidates: Sequence[Candidate], probabilities: Floats) -> list[b
     return [bool(g) for g in good & ~edge]
 
 
-def _plain(candidates: Sequence[Candidate], probabilities: Floats) -> npt.NDArray[np.bool_]:
-    """Which candidates are next to nothing but a stroke: narrow ones, and slanted 1s. Grain, hair,
-    and edges are full of them."""
-    narrow = np.array([c.box.narrow for c in candidates], bool)
-    return np.asarray(narrow | (probabilities[:, :NOT_A_DIGIT].argmax(axis=1) == 1), np.bool_)
-
-
 def choose(candidates: Sequence[Candidate], probabilities: Floats) -> set[int]:
     """The indices of a disjoint set of candidates of the greatest worth."""
     likely = _plausible(candidates, probabilities)
@@ -110,7 +94,7 @@ def choose(candidates: Sequence[Candidate], probabilities: Floats) -> set[int]:
         else:
             chosen.update(_greedy(group, candidates, worth))
     tight = {_tightest(i, candidates, probabilities) for i in chosen}
-    return _in_company(_outside(tight, candidates), candidates, probabilities)
+    return _without_letters(_outside(tight, candidates), candidates, probabilities)
 
 
 def _tightest(index: int, candidates: Sequence[Candidate], probabilities: Floats) -> int:
@@ -152,39 +136,19 @@ def _outside(chosen: set[int], candidates: Sequence[Candidate]) -> set[int]:
     return {i for i, gone in zip(order, lost, strict=True) if not gone}
 
 
-def _in_company(
+def _without_letters(
     chosen: set[int], candidates: Sequence[Candidate], probabilities: Floats
 ) -> set[int]:
-    """Without those that stand among strangers: where the marks around are letters, leaves or
-    bricks, what looks like a digit is one of them, unless it is a very good digit. Streaks and
-    edges among themselves look like a page of 1s: narrow ones are no company to each other."""
+    """Without those that are rather letters, leaves or bricks, by the marks around them."""
     if not chosen:
         return chosen
-    best = probabilities[:, :NOT_A_DIGIT].max(axis=1)
-    read = np.zeros(len(candidates), bool)
-    read[list(chosen)] = True
-    slim = _plain(candidates, probabilities)
     taken = frozenset().union(*(candidates[i].pieces for i in chosen))
-    marks = np.array(
-        [i for i, c in enumerate(candidates) if read[i] or (c.primary and not c.pieces & taken)]
-    )
-    high = np.array([candidates[i].box.h for i in marks], np.float64)
-    dark = np.array([candidates[i].dark for i in marks], np.float64)
-    centre = np.array([candidates[i].box.centre for i in marks])
-    kept = set()
-    for i in chosen:
-        c = candidates[i]
-        alike = (high * _ALIKE_HEIGHT > c.box.h) & (high < _ALIKE_HEIGHT * c.box.h)
-        alike &= (dark >= _ALIKE_DARK * c.dark) & (marks != i)
-        near = np.flatnonzero(alike)
-        away = np.abs(centre[near] - c.box.centre).sum(axis=1)
-        near = marks[near[np.argsort(away, kind="stable")[:_COMPANY]]]
-        digits = np.count_nonzero(read[near] & ~slim[near])
-        share = (digits + _ALONE / 2) / (digits + np.count_nonzero(~read[near]) + _ALONE)
-        needed = next((need for most, need in _STRANGE if share <= most), 0.0)
-        if not needed or (best[i] >= needed and not slim[i]):
-            kept.add(i)
-    return kept
+    marks = [
+        i for i, c in enumerate(candidates) if i in chosen or (c.primary and not c.pieces & taken)
+    ]
+    read = np.array([i in chosen for i in marks], bool)
+    odds = digit_odds([candidates[i] for i in marks], read, probabilities[marks])
+    return {i for i, o in zip(np.array(marks)[read].tolist(), odds, strict=True) if o > 0}
 
 
 def _rivals(items: Sequence[tuple[int, frozenset[int]]]) -> list[list[int]]:

@@ -253,7 +253,8 @@ def _rest(blob: Blob, labels: Labels, lines: Image, raw: Image) -> bool:
 
 def _sides(grey: Image, box: Box) -> float:
     """How much the paper to the left of a narrow box and to its right differ, 0…1; the lighter part
-    of each strip counts, since a neighbour's ink may reach into it. Wider boxes are not asked."""
+    of each strip counts, since a neighbour's ink may reach into it. Where the picture ends there is
+    no paper: what it cuts off may be anything. Wider boxes are not asked."""
     if box.w > _SIDES_ASKED * box.h:
         return 0.0
     w = max(2, round(_SIDE_WIDTH * box.h))
@@ -261,7 +262,7 @@ def _sides(grey: Image, box: Box) -> float:
     for x in (box.x - _SIDE_GAP - w, box.right + _SIDE_GAP):
         strip = grey[box.y : box.bottom, max(0, x) : max(0, x + w)].ravel()
         if not strip.size:
-            return 0.0
+            return 1.0
         at = int(_SIDE_LIGHT * (strip.size - 1))
         levels.append(int(np.partition(strip, at)[at]))
     return abs(levels[0] - levels[1]) / max(*levels, 1)

@@ -155,12 +155,12 @@ def test_numbered_counts_from_1_in_order() -> None:
 
 
 def _page(digits: int, strangers: int, dark: int = 100) -> tuple[list[Candidate], Floats]:
-    """A row of digits read 5 at 0.9, then as many marks of their size that are none."""
+    """A row of digits read 5 for sure, then as many marks of their size that are none."""
     marks = [
         Candidate(Box(40 * i, 0, 24, 30), frozenset((i + 1,)), True, 200, dark)
         for i in range(digits + strangers)
     ]
-    return marks, np.vstack([rows((5, 0.9))] * digits + [rows((NOT_A_DIGIT, 0.9))] * strangers)
+    return marks, np.vstack([rows((5, 0.999))] * digits + [rows((NOT_A_DIGIT, 0.9))] * strangers)
 
 
 def test_digits_among_operators_are_read_and_letters_that_look_like_one_are_not() -> None:

@@ -9,14 +9,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+from fakes import FakeClassifier
 from page_kit import PAPER, SIZES, distance, page, shadowed
 
 from live_digits import ink as inks
 from live_digits import segment
+from live_digits.config import Settings
 from live_digits.ink import light_on_dark
 from live_digits.pipeline import crops, find
+from live_digits.reader import read_picture
 from live_digits.rulings import rulings
-from live_digits.types import Box, Image
+from live_digits.types import Box, Frame, Image
 
 
 def grained(grey: Image) -> Image:
@@ -121,6 +124,16 @@ def test_pencil_as_dark_as_an_upright_ruling_is_no_rest_of_it() -> None:
     cv2.line(paper, (528, 280), (512, 200), 150, 5, cv2.LINE_AA)
     truth.append(Box(509, 197, 22, 86))
     assert missed(np.asarray(cv2.blur(paper, (3, 3)), np.uint8), truth) == 0
+
+
+@pytest.mark.parametrize(("x", "read"), [(0, False), (300, True), (634, False)])
+def test_what_the_picture_cuts_off_is_no_1(x: int, read: bool) -> None:
+    grey = np.full((480, 640), 225, np.uint8)
+    grey[200:260, x : x + 6] = 60
+    found = read_picture(
+        Frame(grey[..., None].repeat(3, axis=2), 0, 0.0), Settings(), FakeClassifier(1)
+    )
+    assert [d.digit for d in found.digits] == [1] * read
 
 
 def test_a_ruling_goes_on_between_broad_strokes() -> None:
