@@ -84,19 +84,15 @@ _STEEPEST = 0.8
 
 def _slope(digits: Sequence[Digit]) -> float:
     """How the lines run: the median slope from each digit to its nearest neighbour to the right."""
-    slopes = []
-    centres = np.array([d.box.centre for d in digits], np.float64)
-    heights = np.array([d.box.h for d in digits], np.float64)
-    for centre, h in zip(centres, heights, strict=True):
-        dx, dy = (centres - centre).T
-        off = np.abs(dy)
-        near = np.flatnonzero(
-            (dx > 0.2 * np.minimum(h, heights)) & (off <= _STEEPEST * dx) & (dx <= 3 * h)
-        )
-        if len(near):
-            best = near[np.argmin(dx[near] + 2 * off[near])]
-            slopes.append(dy[best] / dx[best])
-    return float(np.median(slopes)) if slopes else 0.0
+    x, y = np.array([d.box.centre for d in digits], np.float64).T
+    high = np.array([d.box.h for d in digits], np.float64)
+    dx, dy = x - x[:, None], y - y[:, None]
+    off = np.abs(dy)
+    near = (dx > 0.2 * np.minimum(high, high[:, None])) & (off <= _STEEPEST * dx)
+    near &= dx <= 3 * high[:, None]
+    rows = np.flatnonzero(near.any(axis=1))
+    best = np.where(near, dx + 2 * off, np.inf)[rows].argmin(axis=1)
+    return float(np.median(dy[rows, best] / dx[rows, best])) if len(rows) else 0.0
 
 
 def _text(line: Sequence[Digit]) -> str:
