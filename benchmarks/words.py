@@ -21,7 +21,8 @@ from live_digits.config import Settings
 from live_digits.overlay import annotate
 from live_digits.reader import read_picture
 from live_digits.training.evaluate import f1_of, paired, right_of
-from live_digits.training.prose import KINDS, font_files, page
+from live_digits.training.fonts import SUFFIXES, files_of
+from live_digits.training.prose import KINDS, page
 from live_digits.types import Frame
 
 
@@ -33,7 +34,9 @@ def main() -> None:
     parser.add_argument("--model", default="cnn")
     parser.add_argument("--save", type=Path)
     given = parser.parse_args()
-    fonts = font_files(given.fonts)
+    fonts = files_of(given.fonts) if given.fonts else [None]
+    if not fonts:
+        parser.error(f"{given.fonts} holds no font ({', '.join(SUFFIXES)}): name another folder")
     settings, net = Settings(), classifier.load(given.model)
     total: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
     for number in range(given.pages):

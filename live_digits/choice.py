@@ -148,7 +148,8 @@ def _without_letters(
     ]
     read = np.array([i in chosen for i in marks], bool)
     odds = digit_odds([candidates[i] for i in marks], read, probabilities[marks])
-    return {i for i, o in zip(np.array(marks)[read].tolist(), odds, strict=True) if o > 0}
+    asked = (i for i in marks if i in chosen)
+    return {i for i, o in zip(asked, odds, strict=True) if o > 0}
 
 
 def _rivals(items: Sequence[tuple[int, frozenset[int]]]) -> list[list[int]]:

@@ -21,32 +21,43 @@ _COUNT = ["1", "11", "111"]
 ever."""
 
 
-def roman(digits: Sequence[Digit]) -> tuple[Digit, ...]:
-    """Those 1s that are the I's of a line that counts I, II, III, and nothing but bare strokes."""
-    bars = [d for d in digits if d.digit == 1 and d.box.narrow]
-    if len(bars) < len("".join(_COUNT)):
-        return ()
-    bare = set(bars)
-    found: list[Digit] = []
-    for line in _lines(sorted(digits, key=_place)):
-        numbers = _text(line).split()
-        counts = any(numbers[i : i + len(_COUNT)] == _COUNT for i in range(len(numbers)))
-        if counts and bare.issuperset(line):
-            found += line
-    return tuple(found)
-
-
-def _place(d: Digit) -> tuple[int, ...]:
-    return (*d.box.as_list(), d.digit, d.track)
+def arranged(
+    digits: Sequence[Digit],
+) -> tuple[tuple[Digit, ...], tuple[str, ...], tuple[Digit, ...]]:
+    """`reading_order` of what are digits, and those 1s that are none: the I's of a line that counts
+    I, II, III, and nothing but bare strokes."""
+    placed = sorted(digits, key=_place)
+    lines = _lines(placed)
+    letters = _roman(lines)
+    if letters:
+        none = frozenset(letters)
+        lines = _lines([d for d in placed if d not in none])
+    return (*_read(lines), letters)
 
 
 def reading_order(digits: Sequence[Digit]) -> tuple[tuple[Digit, ...], tuple[str, ...]]:
     """Digits in reading order and the text lines they form, top to bottom; a wide gap in a line
     becomes a space. Lines may be tilted: neighbours are chained, not binned. The order in which the
     digits are handed in does not matter."""
-    lines = _lines(sorted(digits, key=_place))
-    ordered = tuple(d for line in lines for d in line)
-    return ordered, tuple(_text(line) for line in lines)
+    return _read(_lines(sorted(digits, key=_place)))
+
+
+def _read(lines: Sequence[list[Digit]]) -> tuple[tuple[Digit, ...], tuple[str, ...]]:
+    return tuple(d for line in lines for d in line), tuple(_text(line) for line in lines)
+
+
+def _roman(lines: Sequence[list[Digit]]) -> tuple[Digit, ...]:
+    found: list[Digit] = []
+    for line in lines:
+        if all(d.digit == 1 and d.box.narrow for d in line):
+            numbers = _text(line).split()
+            if any(numbers[i : i + len(_COUNT)] == _COUNT for i in range(len(numbers))):
+                found += line
+    return tuple(found)
+
+
+def _place(d: Digit) -> tuple[int, ...]:
+    return (*d.box.as_list(), d.digit, d.track)
 
 
 def _lines(digits: list[Digit]) -> list[list[Digit]]:

@@ -6,7 +6,7 @@ an answer, learns answers whenever they come, and gives each frame's reading fro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from live_digits.config import PipelineSettings, ReadingSettings, Settings
 from live_digits.inference import Answer
 from live_digits.labels import Labels, numbered, resolve_once
-from live_digits.lines import reading_order, roman
+from live_digits.lines import arranged
 from live_digits.pipeline import Vision, crops, find
 from live_digits.tracker import Tracker
 from live_digits.types import CROP_SIZE, Box, Classifier, Digit, Frame, Image, Reading, Track
@@ -37,24 +37,13 @@ def read_picture(frame: Frame, settings: Settings, classifier: Classifier) -> Re
     resolution = resolve_once(
         vision.candidates, classifier.classify(crops(vision)), settings.reading
     )
-    digits, rejected = _without_letters(resolution.digits, resolution.rejected)
-    ordered, lines = reading_order(digits)
+    ordered, lines, letters = arranged(resolution.digits)
+    rejected = resolution.rejected + tuple(d.box for d in letters)
     height, width = frame.image.shape[:2]
     return Reading(
         frame.source, frame.seq, frame.time, width, height,
         numbered(ordered), lines, (), rejected,
     )  # fmt: skip
-
-
-def _without_letters(
-    digits: Sequence[Digit], rejected: tuple[Box, ...]
-) -> tuple[Sequence[Digit], tuple[Box, ...]]:
-    """What remains where roman numerals are no digits, and the boxes that carry none."""
-    letters = frozenset(roman(digits))
-    if not letters:
-        return digits, rejected
-    kept = [d for d in digits if d not in letters]
-    return kept, rejected + tuple(d.box for d in digits if d in letters)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +182,8 @@ class Follower:
             if box.area * 2 >= track.box.area:
                 digits.append(replace(held, box=box))
         self._held = {d.track: d for d in digits}
-        shown, rejected = _without_letters(digits, resolution.rejected)
-        ordered, lines = reading_order(shown)
+        ordered, lines, letters = arranged(digits)
+        rejected = resolution.rejected + tuple(d.box for d in letters)
         frame = seen.frame
         reading = Reading(
             frame.source, frame.seq, frame.time, width, height,

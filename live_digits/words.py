@@ -20,6 +20,8 @@ _LETTERS = (0.076, 0.137, 0.017, 0.004, 0.012, 0.038, 0.016, 0.012, 0.014, 0.015
 """The share of all letters that is read as 0 … 9; the rest is refused."""
 _DIGITS = 0.096
 """The share of all digits that is read as one of them."""
+_LOOKS = np.log(_DIGITS / np.array(_LETTERS, np.float32))
+"""Log odds of a digit and no letter, by what is read."""
 _LOOK, _SURE, _START = 1.1, 0.45, -2.9
 """Evidence of a mark that is read: by its look and by the network's log odds, from this."""
 _REFUSED = -2.0
@@ -70,7 +72,7 @@ def _evidence(
     1."""
     digits = probabilities[:, :NOT_A_DIGIT]
     best = np.clip(digits.max(axis=1), _READ, _SUREST)
-    look = np.log(_DIGITS / np.array(_LETTERS, np.float32))[digits.argmax(axis=1)]
+    look = _LOOKS[digits.argmax(axis=1)]
     taken = read & (digits.max(axis=1) >= _READ)
     unsure = read & ~taken & (probabilities.argmax(axis=1) != NOT_A_DIGIT)
     shape = (box[:, 2] - box[:, 0]) / (box[:, 3] - box[:, 1])

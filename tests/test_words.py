@@ -123,7 +123,7 @@ def cnn() -> Classifier:
     return classifier.load("cnn")
 
 
-def shown(image: Image, net: Classifier) -> Frame:
+def shown(image: Image) -> Frame:
     return Frame(np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2BGR), np.uint8), 0, 0.0)
 
 
@@ -132,7 +132,7 @@ def test_pages_of_words_and_numbers_are_read(cnn: Classifier) -> None:
     right = true = false = 0
     for kind, number in product(prose.KINDS, range(3)):
         drawn = prose.page((11, number), kind)
-        digits = read_picture(shown(drawn.image, cnn), Settings(), cnn).digits
+        digits = read_picture(shown(drawn.image), Settings(), cnn).digits
         hits = evaluate.right_of(evaluate.paired(drawn.digits, digits))
         right, true = right + hits, true + len(drawn.digits)
         false += len(digits) - hits if kind in ("prose", "words") else 0

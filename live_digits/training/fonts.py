@@ -74,17 +74,11 @@ def load(folder: Path, say: Callable[[str], None] | None = None) -> Fonts:
     """Draws every font of a folder that has all ten digits. One that cannot be read or lacks one is
     named by `say` and left out. Raises FontError where none is left, MissingExtraError without
     Pillow."""
-    try:
-        from PIL import ImageFont
-    except ImportError as e:
-        raise MissingExtraError("drawing fonts", "train") from e
     faces: list[Face] = []
     total = hashlib.sha256()
-    files = sorted((p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES),
-                   key=lambda p: p.name)  # fmt: skip
-    for file in files:
+    for file in files_of(folder):
         try:
-            faces.append(_face(file.name, ImageFont.truetype(str(file), _POINTS)))
+            faces.append(_face(file.name, font(file, _POINTS)))
         except (OSError, FontError) as e:
             if say:
                 say(f"{file.name}: left out, {e}")
@@ -94,6 +88,22 @@ def load(folder: Path, say: Callable[[str], None] | None = None) -> Fonts:
         kinds = ", ".join(SUFFIXES)
         raise FontError(f"{folder} holds no font with digits and letters ({kinds}): name another")
     return Fonts(tuple(faces), total.hexdigest())
+
+
+def files_of(folder: Path) -> list[Path]:
+    """The font files in a folder and below, in the order of their names."""
+    fonts = (p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    return sorted(fonts, key=lambda p: p.name)
+
+
+def font(file: Path | None, points: int) -> Any:
+    """Pillow's font of a file, or its own one. Raises OSError for a file that is none,
+    MissingExtraError without Pillow."""
+    try:
+        from PIL import ImageFont
+    except ImportError as e:
+        raise MissingExtraError("drawing fonts", "train") from e
+    return ImageFont.truetype(str(file), points) if file else ImageFont.load_default(points)
 
 
 def _face(name: str, font: Any) -> Face:

@@ -12,8 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits.errors import MissingExtraError
-from live_digits.training.fonts import SUFFIXES, FontError
+from live_digits.training import fonts
 from live_digits.types import Box, Floats, Image
 
 KINDS = ("prose", "list", "bill", "form", "sums", "words")
@@ -65,32 +64,13 @@ class TextPage:
     digits: tuple[tuple[Box, int], ...]
 
 
-def font_files(folder: Path | None) -> tuple[Path | None, ...]:
-    """The fonts of a folder in the order of their names, or Pillow's own. Raises FontError where
-    the folder holds none."""
-    if folder is None:
-        return (None,)
-    files = tuple(sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES))
-    if not files:
-        raise FontError(f"{folder} holds no font ({', '.join(SUFFIXES)}): name another")
-    return files
-
-
 def page(seed: Sequence[int], kind: str, font: Path | None = None) -> TextPage:
     """One page of `KINDS` in a font (Pillow's own by default). Raises MissingExtraError without
     Pillow, OSError where the font cannot be read."""
     rng = np.random.default_rng(tuple(seed))
     size = int(rng.integers(*_POINTS))
-    ink, digits = _write(kind, _font(font, size), size, rng)
+    ink, digits = _write(kind, fonts.font(font, size), size, rng)
     return TextPage(_photograph(ink, rng), kind, digits)
-
-
-def _font(file: Path | None, size: int) -> Any:
-    try:
-        from PIL import ImageFont
-    except ImportError as e:
-        raise MissingExtraError("drawing fonts", "train") from e
-    return ImageFont.load_default(size) if file is None else ImageFont.truetype(str(file), size)
 
 
 def _write(
