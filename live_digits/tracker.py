@@ -74,6 +74,8 @@ class Tracker:
     def __init__(self, settings: TrackerSettings) -> None:
         self.settings = settings
         self._known: list[_Known] = []
+        self._latest: frozenset[int] = frozenset()
+        """Ids of the latest frame."""
         self._next = 1
         self._drift = np.zeros(2)
         self._time = 0.0
@@ -88,12 +90,15 @@ class Tracker:
         `covered` tells which boxes may lie under a hand.
 
         Tracks that were neither seen nor covered for `settings.expiry` seconds are forgotten; their
-        ids never return.
+        ids never return. Where frames are further apart than that, those of the last frame are
+        looked for in this one all the same: nobody has missed them yet.
         """
         if covered is not None:
             self._hold(covered, time)
-        alive = [k for k in self._known if time - max(k.seen, k.held) <= self.settings.expiry]
-        pairs = self._pair(alive, candidates, time)
+        known = [k for k in self._known if k.id in self._latest or self._lasts(k, time)]
+        pairs = self._pair(known, candidates, time)
+        found = {k.id for k in pairs.values()}
+        alive = [k for k in known if k.id in found or self._lasts(k, time)]
         self._learn_drift(candidates, pairs, time)
         self._carry(alive, pairs, time)
         tracks: list[Track] = []
@@ -112,7 +117,12 @@ class Tracker:
             speed = float(np.hypot(*k.shift)) / max(1, c.box.h)
             tracks.append(Track(k.id, c.box, i, k.age, speed > _MOVING))
         self._known = alive + fresh
+        self._latest = frozenset(t.id for t in tracks)
         return tuple(tracks)
+
+    def _lasts(self, k: _Known, time: float) -> bool:
+        """Whether the track's time has not run out."""
+        return time - max(k.seen, k.held) <= self.settings.expiry
 
     def missing(self, time: float) -> tuple[Track, ...]:
         """Tracks that the latest frame did not show but that may return, where they should be by
@@ -130,7 +140,7 @@ class Tracker:
 
     def reset(self) -> None:
         """Forgets all tracks; ids go on counting."""
-        self._known = []
+        self._known, self._latest = [], frozenset()
         self._drift = np.zeros(2)
 
     def _pair(

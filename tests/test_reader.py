@@ -159,6 +159,16 @@ def test_new_tracks_are_asked_for_at_once_and_settled_ones_no_more() -> None:
     assert film.net.batches[6:] == [0] * (len(film.net.batches) - 6)
 
 
+def test_a_page_at_rest_keeps_its_digits_however_rarely_it_is_looked_at() -> None:
+    film, apart = Film(), round(2 * SETTINGS.tracker.expiry * FPS)
+    first = film.show(page())
+    for _ in range(6):
+        film.number += apart - 1
+        later = film.show(page(), answer=False)
+        assert later.lines == first.lines
+        assert [d.track for d in later.digits] == [d.track for d in first.digits]
+
+
 def test_a_new_digit_is_asked_for_alone() -> None:
     film = Film()
     for _ in range(10):

@@ -174,6 +174,20 @@ def test_expiry_forgets_and_no_sooner(expiry: float) -> None:
     assert second != first
 
 
+@pytest.mark.parametrize("apart", [0.31, 1.0, 10.0])
+def test_looks_further_apart_than_expiry_keep_ids(apart: float) -> None:
+    """A busy machine looks rarely; no time runs out for what no look has missed."""
+    tracker = Tracker(SETTINGS)
+    boxes = grid(4, 6)
+    first = ids(follow(tracker, boxes, 0.0))
+    for n in range(1, 6):
+        assert ids(follow(tracker, moved(boxes, n % 2, 0), n * apart)) == first
+        assert tracker.missing(n * apart) == ()
+    assert ids(follow(tracker, boxes[1:], 6 * apart)) == first[1:]
+    assert first[0] not in tracker.alive()
+    assert first[0] not in ids(follow(tracker, boxes, 7 * apart))
+
+
 def test_ids_are_never_used_again() -> None:
     tracker = Tracker(TrackerSettings(expiry=0.05))
     rng = np.random.default_rng(3)
