@@ -24,6 +24,7 @@ from live_digits.training.batches import Batches
 from live_digits.training.card import card_of
 from live_digits.training.fonts import Fonts
 from live_digits.training.fonts import load as load_fonts
+from live_digits.training.optimizer import muon
 from live_digits.types import CLASSES, Floats, Image
 
 HOLD_OUT = 0.08
@@ -34,6 +35,8 @@ _SETTLING = 120
 """Batches from which batch normalisation's means are taken at the end."""
 _JUDGE_WIDTH = 0.5
 """Width of the network that judges made crops, next to the one that is trained on them."""
+_JUDGE_RATE, _JUDGE_SMOOTHING = 3e-3, 0.02
+"""It is not to be as sure as that one: what it doubts is left out."""
 _TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(3.0), 93))
 
 
@@ -43,7 +46,7 @@ class Recipe:
     are changed at random each time they are seen; `reject`: "not a digit" has crops of its own;
     `width` multiplies the cnn's filters; `judged`: epochs of the network that first says which made
     crops are not believable, 0 for none; `fonts`: digits drawn in fonts, where a folder of them is
-    given."""
+    given; `muon`: the kernels of convolutions are updated by Muon, not AdamW."""
 
     epochs: int
     rate: float
@@ -57,6 +60,7 @@ class Recipe:
     width: float = 1.0
     judged: int = 0
     fonts: int = 0
+    muon: bool = False
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -65,8 +69,8 @@ RECIPES: Mapping[str, Recipe] = {
         fonts=5_000,
     ),
     "cnn": Recipe(
-        epochs=9, rate=3e-3, not_digits=16_000, drawn=16_000, smoothing=0.02, decay=5e-3,
-        pages=3_000, judged=2, fonts=16_000,
+        epochs=12, rate=1e-2, not_digits=16_000, drawn=16_000, smoothing=0.0, decay=5e-3,
+        pages=3_000, judged=2, fonts=16_000, muon=True,
     ),
 }  # fmt: skip
 _QUICK = 2_000
@@ -150,12 +154,12 @@ def _fit(
         recipe.rate / 20, max(1, total - warm), alpha=0.01,
         warmup_target=recipe.rate, warmup_steps=max(1, warm),
     )  # fmt: skip
+    momentum = min(0.998, max(0.0, 1 - 5 / total))
     network.compile(
-        keras.optimizers.AdamW(
-            rate,
-            weight_decay=recipe.decay,
-            use_ema=True,
-            ema_momentum=min(0.998, max(0.0, 1 - 5 / total)),
+        muon(rate, recipe.decay, momentum)
+        if recipe.muon
+        else keras.optimizers.AdamW(
+            rate, weight_decay=recipe.decay, use_ema=True, ema_momentum=momentum
         ),
         keras.losses.CategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
@@ -307,7 +311,10 @@ def _judged(
     def judging(p: Progress) -> None:
         progress(replace(p, stage="judging"))
 
-    short = replace(recipe, epochs=recipe.judged, width=recipe.width * _JUDGE_WIDTH)
+    short = replace(
+        recipe, epochs=recipe.judged, width=recipe.width * _JUDGE_WIDTH, rate=_JUDGE_RATE,
+        smoothing=_JUDGE_SMOOTHING, muon=False,
+    )  # fmt: skip
     judge, _ = _fit(name, pool, held, short, seed, judging)
     believed, kept = (data.believable(p, _softmax(_logits(judge, p.crops))) for p in (pool, held))
     return believed, kept
