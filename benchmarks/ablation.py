@@ -23,6 +23,7 @@ from live_digits.training.evaluate import evaluate_folder
 from live_digits.training.train import RECIPES, Recipe, train
 
 PAGES = 900
+ADAMW_RATE, SMOOTHING = 3e-3, 0.02
 
 
 def variants(base: Recipe) -> dict[str, Recipe]:
@@ -35,6 +36,8 @@ def variants(base: Recipe) -> dict[str, Recipe]:
         "made crops not judged": replace(base, judged=0),
         "no crops of 'not a digit'": replace(base, reject=False),
         "half as wide": replace(base, width=0.5),
+        "AdamW in place of Muon": replace(base, muon=False, rate=ADAMW_RATE),
+        "labels smoothed": replace(base, smoothing=SMOOTHING),
     }
 
 

@@ -45,7 +45,7 @@ BAR = 40
 INSIDE = slice(BAR, None), slice(None, WIDTH - 24)
 """The part of a picture without status bar and number."""
 RATE = 25.0
-LIMIT = 60.0
+LIMIT = 120.0
 """Seconds after which a run that does not come to its end has failed."""
 BLIND = PipelineSettings(
     canny_low=255, canny_ratio=7, blur=71, dilate_iterations=0, threshold=1, profile="classic"
@@ -233,6 +233,11 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
         return Run(live, source, screen, network, folder, statuses, readings)
 
     return made
+
+
+def settings_in(folder: Path) -> Settings:
+    """Defaults that record below `folder`, however full the disk is."""
+    return Settings(recording=RecordingSettings(folder=str(folder / "recordings"), min_free_mb=0))
 
 
 @pytest.fixture

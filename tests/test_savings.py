@@ -1,73 +1,36 @@
-"""What the program spares itself, counted, never timed: nothing is asked twice, no frame is copied
-for nothing, nothing grows, and the picture waits for nobody."""
+"""What the program spares itself, counted, never timed: nothing is asked twice, and no frame is
+copied for nothing."""
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import itertools
-import sys
-import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
-from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, wait_until
+from app_kit import LIMIT, settings_in
+from fakes import FakeClassifier, FakeDisplay, FakeSource
 
 from live_digits import app, overlay, painter
 from live_digits.app import App, Options, Outcome
 from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
-from live_digits.config import PipelineSettings, RecordingSettings, Settings, SourceSettings
-from live_digits.film import Film
+from live_digits.config import PipelineSettings, Settings
 from live_digits.inference import Answer
 from live_digits.looker import Looker
 from live_digits.pipeline import Vision, find
 from live_digits.reader import Follower
-from live_digits.sources import open_source
 from live_digits.types import Frame, Image, Reading, Status
 from live_digits.window import Command
 
+pytestmark = pytest.mark.usefixtures("no_thread_stays")
+
 PAPER = PipelineSettings()
 DIGITS = 6
-FEW = 2
-"""Digits where many frames are run."""
-LIMIT = 120.0
-"""Seconds after which a run that does not come to its end has failed."""
-FRAMES, SOAK = 2_000, 10_000
-WARM = 200
-"""Frames until every buffer and every digit's reading is there."""
-SMALL = 128, 96
-EVERY = 100
-"""Frames between two looks at the memory."""
-SPAN = 5
-"""The memory of each look is compared with that of so many looks before."""
-GROWTH = 180_000
-"""Bytes in use that may be more after `SPAN * EVERY` frames. One leaked frame in fifty would be
-twice as much."""
-BLOCKS = 3.8
-"""Small objects that Python may hold more after each frame: three durations are kept for the
-statistics, up to a bound. One leaked object a frame would be more."""
-RSS_GROWTH = 24_000_000
-"""Bytes that the process may hold more in the second half of the soak: allocators keep some. A
-frame is 37 kB; one leaked frame in five would be more."""
-
-
-@pytest.fixture(autouse=True)
-def _no_thread_stays() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    left = [t.name for t in threading.enumerate() if t not in before]
-    assert not left, f"threads left running: {left}"
-
-
-def settings_in(folder: Path) -> Settings:
-    return Settings(recording=RecordingSettings(folder=str(folder / "recordings"), min_free_mb=0))
 
 
 def seen_of(scene: Scene, count: int) -> Iterator[Frame]:
@@ -227,195 +190,6 @@ def test_between_camera_and_window_no_copy_of_a_4k_frame_is_made(tmp_path: Path)
         tracemalloc.stop()
     assert display.shown >= 8
     assert 0 < peak - source.held < page.nbytes
-
-
-# --- nothing grows ---
-
-
-def fast(frames: int, each: Callable[[int], None]) -> FakeSource:
-    """A source as fast as it is asked. Its page moves, and rests for a moment after each move;
-    `each` hears of each frame's number."""
-    few = pages(24, *SMALL, FEW)
-    there_and_back = [*few, *few[-2:0:-1]]
-
-    def images() -> Iterator[Image]:
-        for n in range(frames):
-            each(n)
-            yield there_and_back[n // 3 % len(there_and_back)].copy()
-
-    return FakeSource(images())
-
-
-def run_fast(frames: int, each: Callable[[int], None], folder: Path) -> Outcome:
-    # Every fifth answer is another digit: votes, labels and readings change all the time.
-    answers = itertools.cycle([1, 1, 1, 1, 7])
-    net = FakeClassifier(lambda crop: next(answers))
-    source, display = fast(frames, each), FakeDisplay(keep=1)
-    outcome = App(settings_in(folder), source, lambda: net, display, Options(live=True)).run()
-    assert outcome.errors == ()
-    assert outcome.stats["frames_shown"] == frames
-    assert outcome.stats["batches"] > 0
-    assert outcome.stats["looks_saved"] > 0
-    return outcome
-
-
-class _Heap(ctypes.Structure):
-    """What glibc's mallinfo2 tells, in bytes and counts."""
-
-    _fields_ = tuple(
-        (name, ctypes.c_size_t)
-        for name in (
-            "arena", "ordblks", "smblks", "hblks", "hblkhd",
-            "usmblks", "fsmblks", "uordblks", "fordblks", "keepcost",
-        )
-    )  # fmt: skip
-
-
-def bytes_in_use() -> Callable[[], int]:
-    """Asks the C library how much it has given out: pictures of NumPy and OpenCV, and what their
-    libraries hold. tracemalloc would see Python's part only, and slow every thread down."""
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(libc, "mallinfo2"):
-        pytest.skip("needs glibc 2.33")
-    assert libc
-    libc.mallinfo2.restype = _Heap
-
-    def ask() -> int:
-        heap = libc.mallinfo2()
-        return int(heap.uordblks + heap.hblkhd)
-
-    return ask
-
-
-def test_no_allocation_grows_over_2000_frames(tmp_path: Path) -> None:
-    in_use = bytes_in_use()
-    held: list[int] = []
-    blocks: list[int] = []
-
-    def each(number: int) -> None:
-        if number >= WARM and number % EVERY == 0:
-            gc.collect()
-            held.append(in_use())
-            blocks.append(sys.getallocatedblocks())
-
-    run_fast(WARM + FRAMES, each, tmp_path)
-    assert len(held) == FRAMES // EVERY
-    # Medians: Python makes its own tables larger now and then, by a megabyte at once.
-    assert median([b - a for a, b in zip(held, held[SPAN:], strict=False)]) < GROWTH
-    assert median([b - a for a, b in itertools.pairwise(blocks)]) < BLOCKS * EVERY
-
-
-@pytest.mark.soak
-def test_memory_is_flat_and_no_thread_is_left_after_10000_frames(tmp_path: Path) -> None:
-    process = psutil.Process()
-    sizes: list[int] = []
-    threads: set[int] = set()
-
-    def each(number: int) -> None:
-        if number >= SOAK // 5 and number % 100 == 0:
-            gc.collect()
-            sizes.append(process.memory_info().rss)
-            threads.add(threading.active_count())
-
-    run_fast(SOAK, each, tmp_path)
-    half = len(sizes) // 2
-    assert max(sizes[half:]) - max(sizes[:half]) < RSS_GROWTH
-    assert len(threads) == 1
-
-
-# --- the picture waits for nobody ---
-
-
-class Gate:
-    """Something slow: whoever comes waits until it opens. `begun`: somebody has come."""
-
-    def __init__(self) -> None:
-        self.begun, self.open = threading.Event(), threading.Event()
-
-    def wait(self) -> None:
-        self.begun.set()
-        assert self.open.wait(PATIENCE), "nobody opened the gate"
-
-
-class Pages(FakeDisplay):
-    """Counts pictures of different frames while everything slow is stuck, then opens the gates."""
-
-    def __init__(self, gates: list[Gate], pictures: int) -> None:
-        super().__init__(keep=1)
-        self.gates, self.wanted = gates, pictures
-        self.stuck_at: int | None = None
-
-    def poll(self, wait_ms: int = 1) -> tuple[Command, ...]:
-        if self.stuck_at is None and all(g.begun.is_set() for g in self.gates):
-            self.stuck_at = self.shown
-        if self.stuck_at is None or self.shown < self.stuck_at + self.wanted:
-            return ()
-        for gate in self.gates:
-            gate.open.set()
-        return (Command.QUIT,)
-
-
-@pytest.mark.parametrize(
-    "slow", [("vision",), ("network",), ("disk",), ("network", "disk")], ids=" and ".join
-)
-def test_the_pictures_rate_stays_while_something_hangs(
-    slow: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    gates = {name: Gate() for name in slow}
-    encode = Film.add
-
-    def look(image: Image, settings: PipelineSettings) -> Vision:
-        gates["vision"].wait()
-        return find(image, settings)
-
-    def stuck(self: Film, image: Image, seconds: float) -> None:
-        gates["disk"].wait()
-        encode(self, image, seconds)
-
-    if "vision" in slow:
-        monkeypatch.setattr(app, "Looker", partial(Looker, look=look))
-    if "disk" in slow:
-        monkeypatch.setattr(Film, "add", stuck)
-    net = FakeClassifier()
-    if "network" in slow:
-        net.gate = gates["network"].open
-        gates["network"].begun = net.begun
-    scene = SCENES["moving"](320, 240, DIGITS)
-    source = FakeSource((scene(n) for n in itertools.count()), fps=25.0)
-    frames: set[int] = set()
-    screen = Pages(list(gates.values()), 40)
-    options = Options(
-        record="disk" in slow, duration=LIMIT, live=True, each=lambda r: frames.add(r.frame)
-    )
-    outcome = App(settings_in(tmp_path), source, lambda: net, screen, options).run()
-    assert all(g.open.is_set() for g in gates.values()), "40 pictures never came"
-    # In proportion: what the camera gave was shown but for what a busy machine dropped by itself.
-    assert len(frames) >= 0.5 * source.captured
-    assert len(frames) + source.dropped >= source.captured - 1
-    assert outcome.errors == ()
-
-
-def test_a_slow_window_drops_frames_and_shows_new_ones(tmp_path: Path) -> None:
-    source = open_source("demo", SourceSettings(width=64, height=48, fps=100))
-    lags: list[int] = []
-
-    class Slow(FakeDisplay):
-        """Takes five frames' time for each picture."""
-
-        def show(self, picture: Image) -> None:
-            super().show(picture)
-            captured = source.captured
-            wait_until(lambda: source.captured >= captured + 5, "five more frames")
-
-    def each(reading: Reading) -> None:
-        lags.append(source.captured - 1 - reading.frame)
-
-    screen = Slow({15: (Command.QUIT,)}, keep=1)
-    options = Options(duration=LIMIT, live=True, each=each)
-    App(settings_in(tmp_path), source, lambda: FakeClassifier(), screen, options).run()
-    assert source.dropped >= 4 * (screen.shown - 2)
-    # Nothing queues: four more would wait with each picture, 28 at the eighth.
-    assert median(lags) <= 10
 
 
 def test_the_scene_at_rest_shows_noise_and_nothing_else() -> None:
