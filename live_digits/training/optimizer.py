@@ -23,7 +23,7 @@ def muon(rate: Any, decay: float, ema_momentum: float) -> Any:
     keras = keras_module()
     ops = keras.ops
 
-    class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc]
+    class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc, name-defined]
         def _should_use_adamw(self, variable: Any) -> bool:
             return len(variable.shape) != _KERNEL
 
