@@ -22,7 +22,7 @@ _DIGITS = 0.096
 """The share of all digits that is read as one of them."""
 _LOOKS = np.log(_DIGITS / np.array(_LETTERS, np.float32))
 """Log odds of a digit and no letter, by what is read."""
-_LOOK, _SURE, _START = 1.1, 0.45, -2.9
+_LOOK, _SURE, _START = 1.1, 0.45, -3.1
 """Evidence of a mark that is read: by its look and by the network's log odds, from this."""
 _REFUSED = -2.0
 """Evidence of a mark that is none of the digits and no dot, bar or bracket."""
