@@ -1,8 +1,9 @@
-"""The optimiser: Keras's Muon, which makes each step of a matrix orthogonal, for convolutions, too.
+"""The optimiser: Muon for the kernels of convolutions, AdamW for the rest.
 
-K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024; J. Liu et al.,
-"Muon is Scalable for LLM Training", 2025 (the size of a step). Keras's own leaves kernels of more
-than two dimensions to AdamW.
+Muon makes the step of a matrix orthogonal, so that it is as long in every direction: K. Jordan et
+al., "Muon: An optimizer for hidden layers in neural networks", 2024; the length of a step after J.
+Liu et al., "Muon is Scalable for LLM Training", 2025. Keras's own Muon leaves kernels to AdamW, and
+its inner methods change from version to version.
 """
 
 from __future__ import annotations
@@ -15,6 +16,13 @@ _KERNEL = 4
 """Dimensions of a convolution's kernel: height, width, channels in, channels out."""
 _OTHERS_RATE = 0.3
 """Rate of AdamW, which updates all but the kernels, next to Muon's."""
+_MOMENTUM = 0.95
+_ITERATIONS = 5
+_LINEAR, _CUBIC, _QUINTIC = 3.4445, -4.7750, 2.0315
+"""Jordan's coefficients of the iteration that draws all singular values towards 1."""
+_LENGTH = 0.2
+"""Root mean square of a step next to the rate: Adam's, by Liu."""
+_TINY = 1e-7
 
 
 def muon(rate: Any, decay: float, ema_momentum: float) -> Any:
@@ -23,22 +31,32 @@ def muon(rate: Any, decay: float, ema_momentum: float) -> Any:
     keras = keras_module()
     ops = keras.ops
 
-    class ConvolutionMuon(keras.optimizers.Muon):  # type: ignore[misc, name-defined]
-        def _should_use_adamw(self, variable: Any) -> bool:
-            return len(variable.shape) != _KERNEL
-
-        def _muon_update_step(self, gradient: Any, variable: Any, lr: Any, m: Any) -> None:
-            self.assign_add(m, ops.multiply(ops.subtract(gradient, m), 1 - self.momentum))
-            ahead = ops.add(gradient, ops.multiply(m, self.momentum))
-            matrix = ops.reshape(ahead, (-1, variable.shape[-1]))
-            step = self.lr_adjust(lr * self.zeropower_via_newtonschulz5(matrix, self.ns_steps))
+    class Muon(keras.optimizers.AdamW):  # type: ignore[misc, name-defined]
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+            if len(variable.shape) != _KERNEL:
+                super().update_step(gradient, variable, learning_rate * _OTHERS_RATE)
+                return
+            rate = ops.cast(learning_rate, variable.dtype)
+            mean = self._momentums[self._get_variable_index(variable)]
+            # A running mean to which the gradient is added: both weigh alike. In the paper the past
+            # outweighs the gradient ninefold.
+            self.assign_add(mean, (gradient - mean) * (1 - _MOMENTUM))
+            matrix = ops.reshape(gradient + mean * _MOMENTUM, (-1, variable.shape[-1]))
+            length = ops.sqrt(ops.cast(max(matrix.shape), variable.dtype))
+            step = rate * orthogonal(matrix) * length * _LENGTH
             self.assign_sub(variable, ops.reshape(step, variable.shape))
 
-    return ConvolutionMuon(
-        rate,
-        weight_decay=decay,
-        adam_weight_decay=decay,
-        adam_lr_ratio=_OTHERS_RATE,
-        use_ema=True,
-        ema_momentum=ema_momentum,
-    )
+    return Muon(rate, weight_decay=decay, use_ema=True, ema_momentum=ema_momentum)
+
+
+def orthogonal(matrix: Any) -> Any:
+    """A matrix of the same singular vectors whose singular values are 0.7 to 1.2: five
+    Newton-Schulz iterations."""
+    ops = keras_module().ops
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = ops.transpose(matrix) if tall else matrix
+    x = x / (ops.norm(x, axis=(-2, -1), keepdims=True) + _TINY)
+    for _ in range(_ITERATIONS):
+        square = x @ ops.transpose(x)
+        x = _LINEAR * x + (_CUBIC * square + _QUINTIC * square @ square) @ x
+    return ops.transpose(x) if tall else x
