@@ -20,10 +20,9 @@ from live_digits.batch import read_file
 from live_digits.classifier import load
 from live_digits.config import Settings
 from live_digits.training.evaluate import evaluate_folder
-from live_digits.training.train import RECIPES, Recipe, train
+from live_digits.training.train import ADAMW_RATE, RECIPES, SMOOTHING, Recipe, train
 
 PAGES = 900
-ADAMW_RATE, SMOOTHING = 3e-3, 0.02
 
 
 def variants(base: Recipe) -> dict[str, Recipe]:

@@ -74,11 +74,10 @@ class Tracker:
     def __init__(self, settings: TrackerSettings) -> None:
         self.settings = settings
         self._known: list[_Known] = []
-        self._latest: frozenset[int] = frozenset()
-        """Ids of the latest frame."""
         self._next = 1
         self._drift = np.zeros(2)
         self._time = 0.0
+        """The latest frame's time."""
 
     def update(
         self,
@@ -95,12 +94,10 @@ class Tracker:
         """
         if covered is not None:
             self._hold(covered, time)
-        known = [k for k in self._known if k.id in self._latest or self._lasts(k, time)]
+        known = [k for k in self._known if k.seen == self._time or self._lasts(k, time)]
         pairs = self._pair(known, candidates, time)
-        found = {k.id for k in pairs.values()}
-        alive = [k for k in known if k.id in found or self._lasts(k, time)]
         self._learn_drift(candidates, pairs, time)
-        self._carry(alive, pairs, time)
+        self._carry(known, pairs, time)
         tracks: list[Track] = []
         fresh: list[_Known] = []
         for i, c in enumerate(candidates):
@@ -116,8 +113,7 @@ class Tracker:
                 self._move(k, c, time)
             speed = float(np.hypot(*k.shift)) / max(1, c.box.h)
             tracks.append(Track(k.id, c.box, i, k.age, speed > _MOVING))
-        self._known = alive + fresh
-        self._latest = frozenset(t.id for t in tracks)
+        self._known = [k for k in known if self._lasts(k, time)] + fresh
         return tuple(tracks)
 
     def _lasts(self, k: _Known, time: float) -> bool:
@@ -140,7 +136,7 @@ class Tracker:
 
     def reset(self) -> None:
         """Forgets all tracks; ids go on counting."""
-        self._known, self._latest = [], frozenset()
+        self._known = []
         self._drift = np.zeros(2)
 
     def _pair(

@@ -45,7 +45,7 @@ BAR = 40
 INSIDE = slice(BAR, None), slice(None, WIDTH - 24)
 """The part of a picture without status bar and number."""
 RATE = 25.0
-LIMIT = 120.0
+LIMIT = 60.0
 """Seconds after which a run that does not come to its end has failed."""
 BLIND = PipelineSettings(
     canny_low=255, canny_ratio=7, blur=71, dilate_iterations=0, threshold=1, profile="classic"

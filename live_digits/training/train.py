@@ -35,8 +35,9 @@ _SETTLING = 120
 """Batches from which batch normalisation's means are taken at the end."""
 _JUDGE_WIDTH = 0.5
 """Width of the network that judges made crops, next to the one that is trained on them."""
-_JUDGE_RATE, _JUDGE_SMOOTHING = 3e-3, 0.02
-"""It is not to be as sure as that one: what it doubts is left out."""
+ADAMW_RATE, SMOOTHING = 3e-3, 0.02
+"""The cnn's rate and smoothing without Muon. The judge learns so: it is not to be as sure as the
+other, what it doubts is left out."""
 _TEMPERATURES = np.exp(np.linspace(np.log(0.3), np.log(3.0), 93))
 
 
@@ -312,8 +313,8 @@ def _judged(
         progress(replace(p, stage="judging"))
 
     short = replace(
-        recipe, epochs=recipe.judged, width=recipe.width * _JUDGE_WIDTH, rate=_JUDGE_RATE,
-        smoothing=_JUDGE_SMOOTHING, muon=False,
+        recipe, epochs=recipe.judged, width=recipe.width * _JUDGE_WIDTH, rate=ADAMW_RATE,
+        smoothing=SMOOTHING, muon=False,
     )  # fmt: skip
     judge, _ = _fit(name, pool, held, short, seed, judging)
     believed, kept = (data.believable(p, _softmax(_logits(judge, p.crops))) for p in (pool, held))
