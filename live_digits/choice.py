@@ -35,6 +35,8 @@ boxes is less than so much of both."""
 _INSIDE, _SMALL, _BITS = 0.8, 0.5, 2
 """What lies with this share of its box in another digit's, and is no higher than so much of it, is
 no digit. What holds more than so many is none itself: a frame, not a 0."""
+_GRAIN = 0.02
+"""What is lower than this share of it does not make it one: specks inside a huge digit."""
 _SIDES = 0.15
 """A narrow digit's paper is about as light on its left as on its right; an edge's is not."""
 _LEANING = 1.0
@@ -131,7 +133,7 @@ def _outside(chosen: set[int], candidates: Sequence[Candidate]) -> set[int]:
     shared = np.maximum(across, 0) * np.maximum(down, 0)
     inside = shared >= _INSIDE * (wide * high)[:, None]
     holds = inside & (high[:, None] <= _SMALL * high)
-    frame = holds.sum(axis=0) > _BITS
+    frame = (holds & (high[:, None] >= _GRAIN * high)).sum(axis=0) > _BITS
     lost = (holds & ~frame).any(axis=1) | frame
     return {i for i, gone in zip(order, lost, strict=True) if not gone}
 

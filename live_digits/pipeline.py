@@ -19,12 +19,13 @@ from live_digits import ink as inks
 from live_digits.config import PipelineSettings
 from live_digits.crops import normalise
 from live_digits.pixels import above, halved
-from live_digits.regions import regions
-from live_digits.rulings import Ruled, healed, rims, rulings
+from live_digits.regions import Regions, regions
+from live_digits.rulings import Ruled, healed, paths, rims, rulings
 from live_digits.segment import Blob, propose
-from live_digits.types import CROP_SIZE, Box, Candidate, Image, Stages
+from live_digits.types import CROP_SIZE, Box, Candidate, Floats, Image, Stages
 
 Labels = npt.NDArray[np.int32]
+Doubles = npt.NDArray[np.float64]
 Lap = Callable[[str], None]
 """Is told the name of each stage that has just ended: `find` can be timed from outside."""
 
@@ -39,6 +40,12 @@ _OWN = 0.58
 """A piece's pixels are ink from this share of the darkness of its own darker half."""
 _HALF = 112
 """What half of a piece's own darkness becomes."""
+_FREE = 0.25
+"""A piece is as dark as what of it lies off the rulings, if that is this share of it at least."""
+_AROUND, _OF_DARKEST, _PALEST = 25, 0.92, 0.55
+"""Where the ink within so many pixels is paler than its piece, a pixel is judged by this share of
+the darkest, but by no less than this of the piece: a pale 0 that touches a dark 5 is ink, the
+shadow in a fold is not."""
 _SIDE_WIDTH, _SIDE_GAP, _SIDE_LIGHT = 0.15, 2, 0.85
 """The strips beside a box: width by its height, distance in pixels, and the quantile taken."""
 _SIDES_ASKED = 0.5
@@ -50,6 +57,8 @@ _ALONG = 0.7
 _HAIR, _RUN = 3.0, 8
 """A piece of this mean width, pixels, or less is a rest in any case where ruling runs on for so
 many pixels both above and below it: a hard ruling's middle is darker than its rims."""
+_LONG = 100
+"""... or for so many beside it: a sliver of a table's line on squared paper."""
 _SPECK = 12
 """Pieces of fewer pixels are grain."""
 MOST_PIECES = 700
@@ -57,6 +66,7 @@ MOST_PIECES = 700
 MOST_BOXES = 1000
 """The same for the boxes of `classic`: sliders that take grain for edges find tens of thousands in
 one frame, which would hold the program for minutes and fill its memory."""
+_SOFT = 3
 _SOFT_RIM = np.ones((3, 3), np.uint8)
 
 
@@ -247,6 +257,8 @@ def _rest(blob: Blob, labels: Labels, lines: Image, raw: Image) -> bool:
     near = cv2.dilate(lines[rows, columns], np.ones((1, 2 * _BESIDE + 1), np.uint8)) > 0
     if np.count_nonzero(own & near) < _ALONG * blob.ink:
         return False
+    if blob.ink <= _HAIR * b.h and b.h >= _LONG:
+        return True
     dark = raw[rows, columns]
     return float(dark[own].mean()) < _PEN * float(dark[ruled].mean())
 
@@ -287,15 +299,29 @@ def _own_ink(dark: inks.Darkness, ruled: Ruled, dilated: Image, threshold: int) 
     if threshold:
         own.ravel()[found.at[found.spread(kept)]] = 255
         return own
-    count = np.maximum(found.area(), 1)
-    kept &= found.total(dark.even.ravel()[found.at]) >= _STRONG * count
+    kept &= found.total(dark.even.ravel()[found.at]) >= _STRONG * np.maximum(found.area(), 1)
+    ruling = paths(ruled.lines) if ruled.lines.any() else np.zeros_like(weak)
     raw = dark.raw.ravel()[found.at].astype(np.float32)
-    mean = found.total(raw) / count
-    upper = raw >= found.spread(mean.astype(np.float32))
-    level = found.total(raw * upper) / np.maximum(found.total(upper), 1)
-    factor = np.where(kept, _HALF / (_OWN * np.maximum(level, 1)), 0).astype(np.float32)
-    own.ravel()[found.at] = np.minimum(raw * found.spread(factor), 255).astype(np.uint8)
+    level = found.spread(_levels(found, raw, ruling).astype(np.float32))
+    bare = cv2.bitwise_and(dark.raw, cv2.subtract(weak, ruling))
+    soft = cv2.blur(bare, (_SOFT, _SOFT))
+    darkest = cv2.dilate(soft, np.ones((_AROUND, _AROUND), np.uint8)).ravel()[found.at]
+    level = np.clip(_OF_DARKEST * darkest.astype(np.float32), _PALEST * level, level)
+    factor = np.where(found.spread(kept), _HALF / (_OWN * level), 0)
+    own.ravel()[found.at] = np.minimum(raw * factor, 255).astype(np.uint8)
     return own
+
+
+def _levels(found: Regions, raw: Floats, ruling: Image) -> Doubles:
+    """How dark each piece's darker half is, by its pixels off the rulings if these are enough;
+    never 0. `raw`: the darkness of each pixel."""
+    told = ruling.ravel()[found.at] == 0
+    enough = found.total(told) >= np.maximum(_FREE * found.area(), _SPECK)
+    told |= ~found.spread(enough)
+    mean = found.total(raw * told) / np.maximum(found.total(told), 1)
+    upper = told & (raw >= found.spread(mean.astype(np.float32)))
+    level = found.total(raw * upper) / np.maximum(found.total(upper), 1)
+    return np.maximum(level, 1)
 
 
 def _blobs(own: Image) -> tuple[list[Blob], Labels, npt.NDArray[np.intp]]:

@@ -65,6 +65,14 @@ _REACH = 0.3
 """A ruling goes on beyond its pieces for this share of the longest side, ..."""
 _SWATH = 2
 """... within a path that is so many pixels broader than itself."""
+_BROADER, _SMOOTH = 0.25, 41
+"""A line is as broad as all but this share of its columns; where it is no broader its path is
+taken, and smoothed over so many pixels."""
+_ROOM = 1.5
+"""Ink farther from the path than half of the breadth and so many pixels is no part of the line."""
+_TRACE, _GAPS, _TRACED = 5, 31, 60
+"""On half the picture, where one pixel in four are ink: runs of a ruling from this length tell
+where it goes on, across gaps shorter than this."""
 MOST_PIECES = 500
 """Pieces of rulings beyond this, shortest first, are not looked at."""
 
@@ -253,9 +261,12 @@ def _ink_of(level: _Level, thin: Image, dark: Image) -> Image:
     count = np.bincount(owner, minlength=found.count)[pieces.label]
     usual = np.bincount(group, total) / np.maximum(np.bincount(group, count), 1)
     usual = np.minimum(usual, _darkest(usual, np.unique(group[long])))
-    limit = np.zeros(found.count)
+    limit, number = np.zeros(found.count), np.zeros(found.count, np.int64)
     limit[pieces.label[long]] = (_PEN * usual[group])[long]
-    lines.ravel()[where[depth < limit[owner]]] = 255
+    number[pieces.label[long]] = np.unique(group[long], return_inverse=True)[1]
+    paler = depth < limit[owner]
+    where, line = where[paler], number[owner[paler]]
+    lines.ravel()[where[_on_path(where, line, thin.shape[1])]] = 255
     length = np.bincount(group, pieces.right - pieces.left)
     broad = np.bincount(group, count) / np.maximum(length, 1)
     lines |= _runs_on(pieces.of(long), group[long], broad, _PEN * usual, thin, dark)
@@ -264,6 +275,49 @@ def _ink_of(level: _Level, thin: Image, dark: Image) -> Image:
     between = cv2.bitwise_and(thin, cv2.subtract(whole, lines))
     between = cv2.morphologyEx(between, cv2.MORPH_OPEN, np.ones((1, _MIDDLE_RUN), np.uint8))
     return lines | np.asarray(between, np.uint8)
+
+
+def _on_path(
+    where: npt.NDArray[np.intp], line: npt.NDArray[np.int64], columns: int
+) -> npt.NDArray[np.bool_]:
+    """Which pixels (flat indices) of each `line` keep to its path: digits in a row, as pale as the
+    ruling that they stand on, grow together with it."""
+    y, x = np.divmod(where, columns)
+    at, shape = line * columns + x, (int(line.max(initial=-1)) + 1, columns)
+    top, low = np.full(shape, np.iinfo(np.int64).max), np.full(shape, -1)
+    np.minimum.at(top.ravel(), at, y)
+    np.maximum.at(low.ravel(), at, y)
+    count = np.bincount(at, minlength=top.size).reshape(shape)
+    middle = np.bincount(at, y, top.size).reshape(shape) / np.maximum(count, 1)
+    span = np.where(count > 0, low - top + 1, 0)
+    rank = columns - 1 - (_BROADER * np.count_nonzero(count, axis=1)).astype(np.intp)
+    breadth = np.take_along_axis(np.sort(span, axis=1), rank[:, None], axis=1)
+    clean = ((count > 0) & (span <= breadth + 1)).astype(np.float64)
+    path = _path(middle, clean, breadth / 2 + 1)
+    room = breadth.ravel()[line] / 2 + _ROOM
+    return np.asarray(np.abs(y - path.ravel()[at]) <= room, np.bool_)
+
+
+def _path(middle: Doubles, clean: Doubles, most: Doubles) -> Doubles:
+    """Where each line runs, rows × columns: straight lines through the `clean` columns, and what
+    these differ from them, smoothed; once more without those that are farther off than `most`."""
+    x = np.arange(middle.shape[1])
+    count = np.maximum(clean.sum(axis=1, keepdims=True), 1)
+    dx = x - (clean * x).sum(axis=1, keepdims=True) / count
+    mean = (clean * middle).sum(axis=1, keepdims=True) / count
+    across = np.maximum((clean * dx * dx).sum(axis=1, keepdims=True), 1)
+    straight = mean + (clean * dx * (middle - mean)).sum(axis=1, keepdims=True) / across * dx
+    off = middle - straight
+    near = np.abs(off - _smoothed(off, clean)) <= most
+    return np.asarray(straight + _smoothed(off, clean * near), np.float64)
+
+
+def _smoothed(rows: Doubles, weight: Doubles) -> Doubles:
+    """Each row's weighted mean around each column; 0 where no weight is near."""
+    total, count = (
+        cv2.blur(cv2.blur(v, (_SMOOTH, 1)), (_SMOOTH, 1)) for v in (weight * rows, weight)
+    )
+    return np.asarray(total / np.maximum(count, 1e-6), np.float64)
 
 
 def _runs_on(
@@ -393,6 +447,18 @@ def _on_one_line(p: _Pieces, most_gap: float) -> npt.NDArray[np.int64]:
         if (lowest == line).all():
             return np.unique(line, return_inverse=True)[1]
         line = lowest
+
+
+def paths(lines: Image) -> Image:
+    """Where rulings run, uint8 0 or 255: their ink, and the gaps that digits leave in them."""
+    small = above(halved(lines), _TRACED)
+    found = np.zeros_like(small)
+    for run, gap in (((1, _TRACE), (1, _GAPS)), ((_TRACE, 1), (_GAPS, 1))):
+        traced = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones(run, np.uint8))
+        found |= np.asarray(cv2.morphologyEx(traced, cv2.MORPH_CLOSE, np.ones(gap, np.uint8)))
+    h, w = lines.shape
+    whole = cv2.resize(found, (w, h), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(whole, np.uint8) | lines
 
 
 def healed(mask: Image, ruled: Ruled) -> Image:
