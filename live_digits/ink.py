@@ -175,18 +175,20 @@ def darkness(grey: Image) -> Darkness:
     desk = max(_DARKEST, round(_DESK * lightest))
     missing = cv2.subtract(paper, grey)
     raw = np.asarray(cv2.divide(missing, cv2.max(paper, float(desk)), scale=255.0), np.uint8)
-    return Darkness(raw, _evened(raw))
+    return Darkness(raw, _evened(raw, raw))
 
 
-def without(dark: Darkness, lines: Image) -> Darkness:
+def without(dark: Darkness, lines: Image, crossings: Image) -> Darkness:
     """The same with the pixels of `lines` (uint8, 0 or not) as paper: a pale pencil inside a black
-    frame is stretched by its own darkness then. `raw` stays."""
-    return Darkness(dark.raw, _evened(np.where(lines > 0, 0, dark.raw).astype(np.uint8)))
+    frame is stretched by its own darkness then. What lies where they cross may be ink, but does not
+    tell how dark it is. `raw` stays."""
+    bare = np.where(lines > 0, 0, dark.raw).astype(np.uint8)
+    return Darkness(dark.raw, _evened(bare, np.where(crossings > 0, 0, bare).astype(np.uint8)))
 
 
-def _evened(raw: Image) -> Image:
-    """Darkness stretched so that ink is about `INK` everywhere."""
-    zero, gain = _stretch(raw)
+def _evened(raw: Image, told: Image) -> Image:
+    """Darkness stretched so that ink, as dark as that in `told`, is about `INK` everywhere."""
+    zero, gain = _stretch(told)
     h, w = raw.shape
     size = (w, h)
     offset = cv2.resize(zero, size, interpolation=cv2.INTER_LINEAR)

@@ -203,10 +203,11 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
     lap("light")
     mask = above(dark.even, _WEAK)
     ruled = rulings(mask, dark.raw)
-    lines = ruled.lines
+    lines = run = ruled.lines
     if lines.any():
+        run, crossings = paths(lines)
         paper = cv2.bitwise_or(lines, rims(lines, mask, dark.raw))
-        dark = inks.without(dark, np.asarray(paper, np.uint8))
+        dark = inks.without(dark, np.asarray(paper, np.uint8), crossings)
     lap("rulings")
     even = np.asarray(cv2.bitwise_not(dark.even), np.uint8)
     blur = blurred(even, settings)
@@ -215,7 +216,7 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
     lap("edges")
     dilated = dilated_of(edges, settings)
     lap("dilated")
-    own = _own_ink(dark, ruled, dilated, settings.threshold)
+    own = _own_ink(dark, ruled, run, dilated, settings.threshold)
     lap("ink")
     blobs, labels, where = _blobs(own)
     if lines.any():
@@ -287,7 +288,9 @@ def _piece_darkness(raw: Image, labels: Labels, where: npt.NDArray[np.intp]) -> 
     return [float(v) for v in total / np.maximum(np.bincount(owner), 1)]
 
 
-def _own_ink(dark: inks.Darkness, ruled: Ruled, dilated: Image, threshold: int) -> Image:
+def _own_ink(
+    dark: inks.Darkness, ruled: Ruled, run: Image, dilated: Image, threshold: int
+) -> Image:
     """Each piece of ink at its own full darkness, uint8: from `_HALF` on a pixel is ink, what is
     less is a stroke's soft rim. Ink without any sharp edge is shadow. `threshold`: the slider."""
     weak = above(dark.even, 255 - threshold if threshold else _WEAK)
@@ -300,10 +303,9 @@ def _own_ink(dark: inks.Darkness, ruled: Ruled, dilated: Image, threshold: int) 
         own.ravel()[found.at[found.spread(kept)]] = 255
         return own
     kept &= found.total(dark.even.ravel()[found.at]) >= _STRONG * np.maximum(found.area(), 1)
-    ruling = paths(ruled.lines) if ruled.lines.any() else np.zeros_like(weak)
     raw = dark.raw.ravel()[found.at].astype(np.float32)
-    level = found.spread(_levels(found, raw, ruling).astype(np.float32))
-    bare = cv2.bitwise_and(dark.raw, cv2.subtract(weak, ruling))
+    level = found.spread(_levels(found, raw, run).astype(np.float32))
+    bare = cv2.bitwise_and(dark.raw, cv2.subtract(weak, run))
     soft = cv2.blur(bare, (_SOFT, _SOFT))
     darkest = cv2.dilate(soft, np.ones((_AROUND, _AROUND), np.uint8)).ravel()[found.at]
     level = np.clip(_OF_DARKEST * darkest.astype(np.float32), _PALEST * level, level)
@@ -312,10 +314,10 @@ def _own_ink(dark: inks.Darkness, ruled: Ruled, dilated: Image, threshold: int) 
     return own
 
 
-def _levels(found: Regions, raw: Floats, ruling: Image) -> Doubles:
+def _levels(found: Regions, raw: Floats, run: Image) -> Doubles:
     """How dark each piece's darker half is, by its pixels off the rulings if these are enough;
-    never 0. `raw`: the darkness of each pixel."""
-    told = ruling.ravel()[found.at] == 0
+    never 0. `raw`: the darkness of each pixel; `run`: where rulings do."""
+    told = run.ravel()[found.at] == 0
     enough = found.total(told) >= np.maximum(_FREE * found.area(), _SPECK)
     told |= ~found.spread(enough)
     mean = found.total(raw * told) / np.maximum(found.total(told), 1)

@@ -449,16 +449,23 @@ def _on_one_line(p: _Pieces, most_gap: float) -> npt.NDArray[np.int64]:
         line = lowest
 
 
-def paths(lines: Image) -> Image:
-    """Where rulings run, uint8 0 or 255: their ink, and the gaps that digits leave in them."""
+def paths(lines: Image) -> tuple[Image, Image]:
+    """Where rulings run, their ink and the gaps that digits leave in them, and where they cross:
+    uint8 0 or 255 each."""
     small = above(halved(lines), _TRACED)
-    found = np.zeros_like(small)
-    for run, gap in (((1, _TRACE), (1, _GAPS)), ((_TRACE, 1), (_GAPS, 1))):
-        traced = cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones(run, np.uint8))
-        found |= np.asarray(cv2.morphologyEx(traced, cv2.MORPH_CLOSE, np.ones(gap, np.uint8)))
-    h, w = lines.shape
-    whole = cv2.resize(found, (w, h), interpolation=cv2.INTER_NEAREST)
-    return np.asarray(whole, np.uint8) | lines
+    lying, upright = (
+        cv2.morphologyEx(
+            cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones(run, np.uint8)),
+            cv2.MORPH_CLOSE, np.ones(gap, np.uint8),
+        )
+        for run, gap in (((1, _TRACE), (1, _GAPS)), ((_TRACE, 1), (_GAPS, 1)))
+    )  # fmt: skip
+    size = lines.shape[1], lines.shape[0]
+    run, cross = (
+        np.asarray(cv2.resize(both, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+        for both in (cv2.bitwise_or(lying, upright), cv2.bitwise_and(lying, upright))
+    )
+    return run | lines, np.asarray(cv2.dilate(cross, np.ones((_RIM, _RIM), np.uint8)), np.uint8)
 
 
 def healed(mask: Image, ruled: Ruled) -> Image:
