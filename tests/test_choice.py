@@ -194,6 +194,15 @@ def test_a_frame_around_digits_is_no_0() -> None:
     assert [d.digit for d in found] == [5, 5, 5, 5]
 
 
+def test_specks_inside_a_huge_digit_do_not_make_it_a_frame() -> None:
+    huge = Candidate(Box(0, 0, 600, 1000), frozenset((50,)), True, 70_000, 100)
+    specks = [
+        Candidate(Box(x, 400, 8, 14), frozenset((x,)), True, 60, 100) for x in (200, 300, 400)
+    ]
+    answers = np.vstack([rows((6, 0.99)), *(rows((1, 0.7)) for _ in specks)])
+    assert [d.digit for d in resolve_once([huge, *specks], answers, SETTINGS).digits] == [6]
+
+
 def test_the_edge_of_a_thing_is_no_1() -> None:
     for sides, read in ((0.03, True), (0.4, False)):
         one = Candidate(Box(0, 0, 4, 30), frozenset((1,)), True, 60, 100, sides)

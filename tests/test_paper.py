@@ -148,6 +148,42 @@ def test_a_ruling_goes_on_between_broad_strokes() -> None:
     assert not any(lines[180, x] for x in strokes)
 
 
+def test_digits_as_pale_as_the_ruling_that_they_stand_on_are_no_part_of_it() -> None:
+    """Strokes that are closer than a crossing is wide grow together with the line."""
+    ruled, row = np.zeros((480, 640), np.uint8), np.zeros((480, 640), np.uint8)
+    for y in range(40, 480, 40):
+        cv2.line(ruled, (0, y), (639, y - 12), 80, 2)
+    for y in (200, 280):
+        for i, x in enumerate(range(250, 590, 16)):
+            at = x, y - round(12 * x / 640) + 4 + 5 * i % 7
+            cv2.putText(row, str(i % 10), at, cv2.FONT_HERSHEY_SIMPLEX, 0.7, 80, 2)
+    row[ruled > 0] = 0
+    dark = np.maximum(ruled, row)
+    lines = rulings(np.where(dark > 0, 255, 0).astype(np.uint8), dark).lines
+    assert np.mean(lines[ruled > 0] > 0) > 0.9
+    assert np.mean(lines[row > 0] > 0) < 0.15
+
+
+def test_pencil_paler_than_the_squares_is_as_dark_as_itself() -> None:
+    """Lines that are left in it, and where two of them cross, do not tell how dark it is."""
+    grey, truth = page(1280, 720)
+    pale = np.where(grey < 100, 195, grey).astype(np.uint8)
+    ink = find(squared(pale, 0.05, 3, 120), PAPER).stages.ink
+    scale = ink.shape[1] / 1280
+    for box in truth:
+        x0, y0, x1, y1 = (int(v * scale) for v in (box.x, box.y, box.right, box.bottom))
+        assert np.mean(ink[y0:y1, x0:x1] > 127) > 0.15
+
+
+def test_a_pale_0_that_touches_a_dark_5_is_ink() -> None:
+    sheet = np.full((480, 640), 225, np.uint8)
+    cv2.putText(sheet, "5", (300, 270), cv2.FONT_HERSHEY_SIMPLEX, 2.5, 50, 7, cv2.LINE_AA)
+    cv2.ellipse(sheet, (270, 245), (26, 28), 0, 0, 360, 150, 3, cv2.LINE_AA)
+    cv2.line(sheet, (290, 262), (308, 264), 150, 3, cv2.LINE_AA)
+    boxes = [c.box for c in find(sheet, PAPER).candidates]
+    assert max(box.iou(Box(242, 216, 56, 58)) for box in boxes) > 0.8
+
+
 def test_a_dark_table_on_pale_squared_paper_is_no_ink() -> None:
     grey, truth = page(1280, 720)
     sheet = squared(grey, 0.0, 2, 190)
