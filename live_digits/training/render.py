@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.training.glyphs import Glyphs
-from live_digits.training.sheets import Ids, Sheet, rule_paper, write
+from live_digits.training.marks import Ids, Sheet
+from live_digits.training.sheets import rule_paper, write
 from live_digits.types import Box, Floats, Image
 
 SIZES = ((640, 480), (800, 600), (1024, 768), (1280, 720), (960, 720), (720, 960), (720, 1280))

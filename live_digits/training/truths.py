@@ -13,8 +13,8 @@ import numpy.typing as npt
 from live_digits.config import PipelineSettings
 from live_digits.crops import normalise
 from live_digits.pipeline import Vision, crops, find
+from live_digits.training.marks import OTHER, Ids
 from live_digits.training.render import Page
-from live_digits.training.sheets import OTHER, Ids
 from live_digits.types import NOT_A_DIGIT, Box, Image
 
 _PURE, _WHOLE = 0.86, 0.86
