@@ -15,9 +15,9 @@ _HIDDEN = 128
 _CNN_FIRST = 16
 """Filters of the first 3×3 convolution, the only one at full width: it takes the longest."""
 _CNN_BLOCKS = ((48, 2), (48, 1), (96, 2), (96, 1), (128, 2))
-"""Filters and stride of each further one: 14, 14, 7, 7, 4 pixels wide."""
+"""Filters and stride of each further one: 12, 12, 6, 6, 3 pixels wide."""
 _QUARTER = 2
-"""Pixels across of a quarter of the last of these."""
+"""Pixels across of a quarter of the last of these; they overlap."""
 _DROPOUT = 0.3
 REJECT_PRIOR = 0.64
 """Training shows far more of what is no digit than a page holds: its odds are multiplied by this
@@ -45,20 +45,20 @@ def dense(width: float = 1.0) -> Any:
 
 def cnn(width: float = 1.0) -> Any:
     """Six 3×3 convolutions, three of them halving and all but the first with batch normalisation,
-    then the means over the picture and over its quarters: about 270,000 parameters."""
+    then the means over the picture and over its quarters: about 270,000 parameters. The first two
+    add no rim to the picture, which has one of its own: a quarter less to compute."""
     keras = keras_module()
     layers = keras.layers
     inputs = keras.Input((CROP_SIZE, CROP_SIZE), name="crops")
     x = layers.Reshape((CROP_SIZE, CROP_SIZE, 1))(inputs)
-    x = layers.Conv2D(round(_CNN_FIRST * width), 3, padding="same", activation="relu")(x)
-    for filters, stride in _CNN_BLOCKS:
-        x = layers.Conv2D(
-            round(filters * width), 3, strides=stride, padding="same", use_bias=False
-        )(x)
+    x = layers.Conv2D(round(_CNN_FIRST * width), 3, activation="relu")(x)
+    for block, (filters, stride) in enumerate(_CNN_BLOCKS):
+        rim = "same" if block else "valid"
+        x = layers.Conv2D(round(filters * width), 3, stride, padding=rim, use_bias=False)(x)
         x = layers.BatchNormalization(momentum=0.95)(x)
         x = layers.ReLU()(x)
     whole = layers.GlobalAveragePooling2D()(x)
-    quarters = layers.Flatten()(layers.AveragePooling2D(_QUARTER)(x))
+    quarters = layers.Flatten()(layers.AveragePooling2D(_QUARTER, strides=1)(x))
     x = layers.Dropout(_DROPOUT)(layers.Concatenate()([whole, quarters]))
     return keras.Model(inputs, layers.Dense(CLASSES, name="logits")(x), name="cnn")
 

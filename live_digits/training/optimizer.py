@@ -38,10 +38,9 @@ def muon(rate: Any, decay: float, ema_momentum: float) -> Any:
                 return
             rate = ops.cast(learning_rate, variable.dtype)
             mean = self._momentums[self._get_variable_index(variable)]
-            # A running mean to which the gradient is added: both weigh alike. In the paper the past
-            # outweighs the gradient ninefold.
             self.assign_add(mean, (gradient - mean) * (1 - _MOMENTUM))
-            matrix = ops.reshape(gradient + mean * _MOMENTUM, (-1, variable.shape[-1]))
+            ahead = gradient * (1 - _MOMENTUM) + mean * _MOMENTUM
+            matrix = ops.reshape(ahead, (-1, variable.shape[-1]))
             length = ops.sqrt(ops.cast(max(matrix.shape), variable.dtype))
             step = rate * orthogonal(matrix) * length * _LENGTH
             self.assign_sub(variable, ops.reshape(step, variable.shape))
