@@ -179,11 +179,11 @@ def darkness(grey: Image) -> Darkness:
 
 
 def without(dark: Darkness, lines: Image, crossings: Image) -> Darkness:
-    """The same with the pixels of `lines` (uint8, 0 or not) as paper: a pale pencil inside a black
+    """The same with the pixels of `lines` (uint8, 0 or 255) as paper: a pale pencil inside a black
     frame is stretched by its own darkness then. What lies where they cross may be ink, but does not
     tell how dark it is. `raw` stays."""
-    bare = np.where(lines > 0, 0, dark.raw).astype(np.uint8)
-    return Darkness(dark.raw, _evened(bare, np.where(crossings > 0, 0, bare).astype(np.uint8)))
+    bare = np.asarray(cv2.subtract(dark.raw, lines), np.uint8)
+    return Darkness(dark.raw, _evened(bare, np.asarray(cv2.subtract(bare, crossings), np.uint8)))
 
 
 def _evened(raw: Image, told: Image) -> Image:

@@ -180,7 +180,8 @@ def _on_path(
     middle = np.bincount(at, y, top.size).reshape(shape) / np.maximum(count, 1)
     span = np.where(count > 0, low - top + 1, 0)
     rank = columns - 1 - (_BROADER * np.count_nonzero(count, axis=1)).astype(np.intp)
-    breadth = np.take_along_axis(np.sort(span, axis=1), rank[:, None], axis=1)
+    ordered = np.sort(span.astype(np.int16), axis=1, kind="stable")  # counts: faster
+    breadth = np.take_along_axis(ordered, rank[:, None], axis=1)
     clean = ((count > 0) & (span <= breadth + 1)).astype(np.float64)
     path = _path(middle, clean, breadth / 2 + 1)
     room = breadth.ravel()[line] / 2 + _ROOM
