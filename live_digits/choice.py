@@ -37,7 +37,7 @@ _INSIDE, _SMALL, _BITS = 0.8, 0.5, 2
 no digit. What holds more than so many is none itself: a frame, not a 0."""
 _GRAIN = 0.02
 """What is lower than this share of it does not make it one: specks inside a huge digit."""
-_SIDES = 0.15
+_SIDES = 0.12
 """A narrow digit's paper is about as light on its left as on its right; an edge's is not."""
 _LEANING = 1.0
 """A 1 is no wider than this times its height: nobody leans it by more than 45 degrees."""
