@@ -22,10 +22,9 @@ from live_digits.pixels import above, halved
 from live_digits.regions import Regions, regions
 from live_digits.rulings import Ruled, healed, paths, rims, rulings
 from live_digits.segment import Blob, propose
-from live_digits.types import CROP_SIZE, Box, Candidate, Floats, Image, Stages
+from live_digits.types import CROP_SIZE, Box, Candidate, Doubles, Floats, Image, Stages
 
 Labels = npt.NDArray[np.int32]
-Doubles = npt.NDArray[np.float64]
 Lap = Callable[[str], None]
 """Is told the name of each stage that has just ended: `find` can be timed from outside."""
 
@@ -67,6 +66,7 @@ MOST_BOXES = 1000
 """The same for the boxes of `classic`: sliders that take grain for edges find tens of thousands in
 one frame, which would hold the program for minutes and fill its memory."""
 _SOFT = 3
+"""The darkest ink near is measured on means of so many pixels each way: grain is not ink."""
 _SOFT_RIM = np.ones((3, 3), np.uint8)
 
 
@@ -246,7 +246,8 @@ def _rest(blob: Blob, labels: Labels, lines: Image, raw: Image) -> bool:
     if b.w > _SIDES_ASKED * b.h:
         return False
     rows, columns = slice(b.y, b.bottom), slice(max(0, b.x - _BESIDE), b.right + _BESIDE)
-    if blob.ink <= _HAIR * b.h:
+    hair = blob.ink <= _HAIR * b.h
+    if hair:
         upper, lower = slice(max(0, b.y - _RUN), b.y), slice(b.bottom, b.bottom + _RUN)
         ends = (lines[end, columns].any(axis=1) for end in (upper, lower))
         if all(np.count_nonzero(ruled) * 2 >= _RUN for ruled in ends):
@@ -258,7 +259,7 @@ def _rest(blob: Blob, labels: Labels, lines: Image, raw: Image) -> bool:
     near = cv2.dilate(lines[rows, columns], np.ones((1, 2 * _BESIDE + 1), np.uint8)) > 0
     if np.count_nonzero(own & near) < _ALONG * blob.ink:
         return False
-    if blob.ink <= _HAIR * b.h and b.h >= _LONG:
+    if hair and b.h >= _LONG:
         return True
     dark = raw[rows, columns]
     return float(dark[own].mean()) < _PEN * float(dark[ruled].mean())

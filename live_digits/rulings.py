@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -11,7 +12,6 @@ import numpy.typing as npt
 from live_digits.pixels import above, halved
 from live_digits.straight import (
     LINES,
-    Doubles,
     Level,
     Limits,
     Pieces,
@@ -19,7 +19,7 @@ from live_digits.straight import (
     level_lines,
     sheared,
 )
-from live_digits.types import Image
+from live_digits.types import Doubles, Image
 
 _LINE_WIDTH = 7
 """Rulings are at most this wide, pixels."""
@@ -86,10 +86,15 @@ def rulings(mask: Image, dark: Image) -> Ruled:
     wide = _of_one_scale(small, halved(dark), _BROAD_LYING, _BROAD_UPRIGHT)
     if not wide.any():
         return Ruled(narrow, np.zeros_like(mask))
-    h, w = mask.shape
-    whole = cv2.resize(wide, (w, h), interpolation=cv2.INTER_NEAREST)
+    whole = _whole(wide, mask)
     broad = np.asarray(cv2.dilate(whole, np.ones((_RIM, _RIM), np.uint8)), np.uint8) & mask
     return Ruled(narrow | broad, broad)
+
+
+def _whole(half: npt.NDArray[Any], picture: Image) -> Image:
+    """A binary picture of half the size at that of the `picture`."""
+    size = picture.shape[1], picture.shape[0]
+    return np.asarray(cv2.resize(half, size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def _of_one_scale(mask: Image, dark: Image, lying: Limits, upright: Limits) -> Image:
@@ -258,11 +263,8 @@ def paths(lines: Image) -> tuple[Image, Image]:
         )
         for run, gap in (((1, _TRACE), (1, _GAPS)), ((_TRACE, 1), (_GAPS, 1)))
     )  # fmt: skip
-    size = lines.shape[1], lines.shape[0]
-    run, cross = (
-        np.asarray(cv2.resize(both, size, interpolation=cv2.INTER_NEAREST), np.uint8)
-        for both in (cv2.bitwise_or(lying, upright), cv2.bitwise_and(lying, upright))
-    )
+    run = _whole(cv2.bitwise_or(lying, upright), lines)
+    cross = _whole(cv2.bitwise_and(lying, upright), lines)
     return run | lines, np.asarray(cv2.dilate(cross, np.ones((_RIM, _RIM), np.uint8)), np.uint8)
 
 

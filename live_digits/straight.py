@@ -12,9 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.regions import Ints, Regions, regions
-from live_digits.types import Image
-
-Doubles = npt.NDArray[np.float64]
+from live_digits.types import Doubles, Image
 
 _LINE_PIECE = 31
 """Straight runs from this length, pixels, may be part of a ruling."""

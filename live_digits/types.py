@@ -16,6 +16,7 @@ Image = npt.NDArray[np.uint8]
 """uint8, H×W (grey) or H×W×3 (BGR)."""
 
 Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
 
 CROP_SIZE = 28
 """Side of a crop, pixels: MNIST's."""
