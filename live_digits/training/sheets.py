@@ -106,9 +106,15 @@ def _rule(
     line = np.zeros(sheet.ids.shape, np.uint8)
     ends = [(round(p[0]), round(p[1])) for p in (a, b)]
     cv2.line(line, ends[0], ends[1], 255, width, cv2.LINE_AA)
+    (x0, x1), (y0, y1) = (sorted(side) for side in zip(*ends, strict=True))
+    rows, columns = (
+        slice(max(0, low - width - 1), max(0, high + width + 2))
+        for low, high in ((y0, y1), (x0, x1))
+    )
+    line, ink = line[rows, columns], sheet.ink[rows, columns]
     where = line > 0
     cover = (line[where].astype(np.float32) / 255)[:, None] * np.array(pen.colour, np.float32)
-    sheet.ink[where] = np.maximum(sheet.ink[where], cover * pen.strength)
+    ink[where] = np.maximum(ink[where], cover * pen.strength)
 
 
 def _print(sheet: Sheet, height: float, pen: Pen) -> None:

@@ -53,7 +53,7 @@ def crops_of(drawn: Page, settings: PipelineSettings | None = None) -> PageCrops
     seen = {int(marks[i]) for i in rows if labels[i] != NOT_A_DIGIT}
     kept = np.array(
         [
-            labels[i] == NOT_A_DIGIT or _legible(crop, vision.boxes[i], ids == marks[i])
+            labels[i] == NOT_A_DIGIT or _legible(crop, vision.boxes[i], ids, marks[i])
             for i, crop in zip(rows, wanted, strict=True)
         ],
         bool,
@@ -63,10 +63,11 @@ def crops_of(drawn: Page, settings: PipelineSettings | None = None) -> PageCrops
     )
 
 
-def _legible(crop: Image, box: Box, written: npt.NDArray[np.bool_]) -> bool:
-    """Whether a crop still shows the ink that was `written` (working pixels) about its box."""
+def _legible(crop: Image, box: Box, ids: Ids, mark: np.int64) -> bool:
+    """Whether a crop still shows the ink that was written about its box: that of `mark`, by the
+    `ids` of the working picture."""
     y0, x0 = max(0, box.y - 2), max(0, box.x - 2)
-    part = written[y0 : box.bottom + 2, x0 : box.right + 2]
+    part = ids[y0 : box.bottom + 2, x0 : box.right + 2] == mark
     clean = normalise(np.where(part, 255, 0).astype(np.uint8))
     a, b = crop.astype(np.float64).ravel(), clean.astype(np.float64).ravel()
     if not a.any() or not b.any():
@@ -112,7 +113,8 @@ def _streak(vision: Vision, index: int, solid: float) -> bool:
     rectangle."""
     box = vision.boxes[index]
     labels = vision.labels[box.y : box.bottom, box.x : box.right]
-    ys, xs = np.nonzero(np.isin(labels, list(vision.candidates[index].pieces)))
+    own = [labels == piece for piece in vision.candidates[index].pieces]
+    ys, xs = np.nonzero(np.logical_or.reduce(own))
     if len(xs) < 2:
         return True
     points = np.stack([xs, ys], 1).astype(np.float64)
