@@ -33,7 +33,7 @@ WORKING_SIDE = 1024
 _HALVED = 0.9
 _POLYGON = 3.0
 """Precision of approxPolyDP, pixels."""
-_WEAK, _STRONG = 60, 84
+_WEAK, _STRONG = 60, 92
 """Even darkness from which a pixel may be ink, and the mean from which a piece is (of ink.INK)."""
 _OWN = 0.58
 """A piece's pixels are ink from this share of the darkness of its own darker half."""

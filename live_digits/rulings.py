@@ -107,12 +107,12 @@ def _of_one_scale(mask: Image, dark: Image, lying: Limits, upright: Limits) -> I
 
 def _leaning_lines(ink: Image, dark: Image, limits: Limits) -> Image:
     """Rulings of the lean that is most frequent among what is thin from top to bottom."""
-    thick = _opened(ink, _LINE_WIDTH + 1)
-    thin = _opened(np.asarray(cv2.subtract(ink, thick), np.uint8), limits.thinnest)
+    thin = np.asarray(cv2.subtract(ink, _opened(ink, _LINE_WIDTH + 1)), np.uint8)
+    thin = _opened(thin, limits.thinnest)
     lean, (rows, columns) = lean_of(thin), ink.shape
     room = rows + 2 * (int(np.ceil(abs(lean) * columns / 2)) + 1) if lean else rows
     thin = sheared(thin, lean, room)
-    level = level_lines(thin, sheared(thick, lean, room), limits, max(ink.shape))
+    level = level_lines(thin, limits, max(ink.shape))
     if level is None:
         return np.zeros_like(ink)
     return sheared(_ink_of(level, thin, sheared(dark, lean, room)), -lean, rows)

@@ -43,12 +43,6 @@ _FARTHEST = 4
 """... up to this many strips apart."""
 _LEVEL = 0.03
 """Rulings that lean by less are level enough."""
-_LESS_FREE = 0.4
-"""In step with rulings that are found, a line need be free of ink for this share of that only:
-digits on it leave no more."""
-_EVEN, _LEAST_STEP, _AS_LEAN = 0.12, 6.0, 0.03
-"""A step is even to this share of it, and is so many pixels at least; lines of one step lean alike
-to this (dy per dx)."""
 MOST_PIECES = 500
 """Pieces of rulings beyond this, shortest first, are not looked at."""
 
@@ -135,9 +129,9 @@ class Level:
     long: npt.NDArray[np.bool_]
 
 
-def level_lines(thin: Image, thick: Image, limits: Limits, longest: int) -> Level | None:
+def level_lines(thin: Image, limits: Limits, longest: int) -> Level | None:
     """Rulings that run about along the rows, in a picture of thin ink; None where there are none.
-    `thick`: the other ink; `longest`: the picture's longest side, which the limits refer to."""
+    `longest`: the picture's longest side, which the limits refer to."""
     run = np.ones((1, _LINE_PIECE), np.uint8)
     loose = cv2.dilate(thin, np.ones((_LINE_SLACK, 1), np.uint8))
     loose = cv2.morphologyEx(loose, cv2.MORPH_CLOSE, np.ones((1, _CROSSING), np.uint8))
@@ -148,7 +142,7 @@ def level_lines(thin: Image, thick: Image, limits: Limits, longest: int) -> Leve
     boxes = found.boxes()
     if boxes[:, 2].max() < limits.freest * longest:
         return None
-    pieces = _line_pieces(found, boxes, thin, thick, limits.inked)
+    pieces = _line_pieces(found, boxes, thin, limits.inked)
     if not len(pieces.label):
         return None
     line = _on_one_line(pieces, _LINE_GAP * longest)
@@ -156,9 +150,9 @@ def level_lines(thin: Image, thick: Image, limits: Limits, longest: int) -> Leve
     return Level(found, pieces, line, long) if long.any() else None
 
 
-def _line_pieces(found: Regions, boxes: Ints, thin: Image, thick: Image, least: float) -> Pieces:
-    """The regions that are straight, nearly level and inked nearly all along, lines that cross them
-    left out, at most `MOST_PIECES`, longest first."""
+def _line_pieces(found: Regions, boxes: Ints, thin: Image, least: float) -> Pieces:
+    """The regions that are straight, nearly level and inked nearly all along, at most
+    `MOST_PIECES`, longest first."""
     columns = found.labels.shape[1]
     wide = boxes[:, 2].astype(np.float64)
     n, mx, my, xx, xy, yy = _moments(found)
@@ -167,13 +161,11 @@ def _line_pieces(found: Regions, boxes: Ints, thin: Image, thick: Image, least: 
     good = wide >= _LINE_PIECE
     good &= (np.abs(lean) <= _STEEPEST) & (off <= _LINE_SLACK + _SAG * wide)
     row = np.cumsum(good) - 1
-    asked = found.spread(good)
-    at = found.spread(row * columns) + found.at % columns
-    inked, crossed = (np.zeros((int(row[-1]) + 1, columns), np.bool_) for _ in range(2))
-    for ink, seen in ((thin, inked), (thick, crossed)):
-        seen.ravel()[at[asked & (ink.ravel()[found.at] > 0)]] = True
-    crossed &= ~inked
-    good[good] = inked.sum(axis=1) >= least * (wide[good] - crossed.sum(axis=1))
+    there = (thin.ravel()[found.at] > 0) & found.spread(good)
+    at = found.spread(row * columns)[there] + found.at[there] % columns
+    inked = np.zeros((int(row[-1]) + 1, columns), np.bool_)
+    inked.ravel()[at] = True
+    good[good] = inked.sum(axis=1) >= least * wide[good]
     chosen = np.flatnonzero(good)
     chosen = chosen[np.argsort(-wide[chosen], kind="stable")][:MOST_PIECES]
     left = boxes[chosen, 0].astype(np.float64)
@@ -229,53 +221,7 @@ def _long_enough(
     span = np.maximum(right - left, 1)
     covered = np.bincount(group, length, count) >= _COVERED * span
     straight = (freest >= limits.freest * longest) & covered
-    wide = span >= limits.several * longest
-    long = straight & wide
+    long = straight & (span >= limits.several * longest)
     if np.count_nonzero(long) < LINES:
         long = straight & (span >= limits.alone * longest)
-    else:
-        asked = covered & wide & ~long & (freest >= _LESS_FREE * limits.freest * longest)
-        if asked.any():
-            long[asked] = _in_step(p, group, long, asked)
     return np.asarray(long[group], np.bool_)
-
-
-def _in_step(
-    p: Pieces,
-    group: npt.NDArray[np.int64],
-    long: npt.NDArray[np.bool_],
-    asked: npt.NDArray[np.bool_],
-) -> npt.NDArray[np.bool_]:
-    """Which of the lines `asked` about lie where the even step of the `long` ones has a line, and
-    lean as these do there."""
-    length, middle = p.right - p.left, (p.left + p.right) / 2
-    x, y, lean = (
-        np.bincount(group, length * v) / np.bincount(group, length)
-        for v in (middle, p.at + p.lean * middle, p.lean)
-    )
-    known = np.flatnonzero(long)[np.argsort(y[long])]
-    like = np.interp(y[asked], y[known], lean[known])
-    across = float(x[long].mean())
-    rows = np.sort(y[known] + lean[known] * (across - x[known]))
-    step = _step(np.diff(rows))
-    if not step:
-        return np.zeros(len(like), np.bool_)
-    row = y[asked] + like * (across - x[asked])
-    after = np.clip(np.searchsorted(rows, row), 1, len(rows) - 1)
-    gap = rows[after] - rows[after - 1]
-    near = gap / np.maximum(np.rint(gap / step), 1)
-    steps = (row - rows[after - 1]) / np.where(np.abs(near - step) <= _EVEN * step, near, step)
-    even = np.abs(steps - np.rint(steps)) <= _EVEN
-    return np.asarray(even & (np.abs(lean[asked] - like) <= _AS_LEAN), np.bool_)
-
-
-def _step(gaps: Doubles) -> float:
-    """The widest gap that most of these are about a multiple of; 0 where no two agree."""
-    best, most = 0.0, 1
-    for gap in np.sort(gaps[gaps >= _LEAST_STEP])[::-1]:
-        times = gaps / gap
-        whole = np.rint(times)
-        fit = int(np.count_nonzero((whole > 0) & (np.abs(times - whole) <= _EVEN * whole)))
-        if fit > most:
-            best, most = float(gap), fit
-    return best

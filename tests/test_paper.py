@@ -148,31 +148,6 @@ def test_a_ruling_goes_on_between_broad_strokes() -> None:
     assert not any(lines[180, x] for x in strokes)
 
 
-def test_lines_that_cross_a_ruling_leave_no_gap_in_it() -> None:
-    dark = np.zeros((480, 640), np.uint8)
-    for y in (100, 200, 300, 400):
-        cv2.line(dark, (0, y), (639, y), 80, 1)
-    level = dark > 0
-    for x in range(8, 640, 15):
-        cv2.line(dark, (x, 0), (x, 479), 80, 3)
-    lines = rulings(np.where(dark > 0, 255, 0).astype(np.uint8), dark).lines
-    assert np.mean(lines[level] > 0) > 0.9
-
-
-@pytest.mark.parametrize(("y", "ruling"), [(240, True), (265, False)])
-def test_a_line_full_of_digits_is_a_ruling_where_it_is_in_step_with_others(
-    y: int, ruling: bool
-) -> None:
-    """Digits leave too little of it to tell it from a row of their bars."""
-    dark = np.zeros((480, 640), np.uint8)
-    for at in (60, 120, 180, 300, 360, 420, y):
-        cv2.line(dark, (0, at), (639, at), 80, 3)
-    for x in range(0, 640, 84):
-        cv2.rectangle(dark, (x, y - 40), (x + 32, y + 6), 200, cv2.FILLED)
-    lines = rulings(np.where(dark > 0, 255, 0).astype(np.uint8), dark).lines
-    assert np.all((lines[y, 58::84] > 0) == ruling)
-
-
 def test_digits_as_pale_as_the_ruling_that_they_stand_on_are_no_part_of_it() -> None:
     """Strokes that are closer than a crossing is wide grow together with the line."""
     ruled, row = np.zeros((480, 640), np.uint8), np.zeros((480, 640), np.uint8)
@@ -258,13 +233,6 @@ def test_pale_digits_are_found_whole_in_a_poor_light() -> None:
     poor = np.clip(dim + noise, 0, 255).astype(np.uint8)
     assert missed(poor, truth) <= 1
     assert sum(c.primary for c in find(poor, PAPER).candidates) <= 12
-
-
-def test_pale_digits_in_blotchy_grain_are_found() -> None:
-    grey, truth = page(1280, 720)
-    blotches = cv2.resize(np.random.default_rng(6).normal(0, 6, (360, 640)), (1280, 720))
-    sheet = np.clip(np.where(grey < 100, 214, grey) + blotches, 0, 255).astype(np.uint8)
-    assert missed(sheet, truth) == 0
 
 
 @pytest.mark.parametrize("step", [4, 8, 24])
