@@ -22,13 +22,17 @@ _DIGITS = 0.096
 """The share of all digits that is read as one of them."""
 _LOOKS = np.log(_DIGITS / np.array(_LETTERS, np.float32))
 """Log odds of a digit and no letter, by what is read."""
-_LOOK, _SURE, _START = 1.1, 0.45, -3.1
+_LOOK, _SURE, _START = 1.1, 0.45, -3.2
 """Evidence of a mark that is read: by its look and by the network's log odds, from this."""
-_REFUSED = -2.0
-"""Evidence of a mark that is none of the digits and no dot, bar or bracket."""
-_DOUBT = -0.5
-"""A mark's look says no more against it than this: without letters around, what is read is read. It
-says nothing against others."""
+_LONE = 0.1
+"""Its look and the odds say no less for itself than this: without letters around, what is read is
+read. Below 0 they say nothing against others."""
+_REFUSED = -2.5
+"""Evidence for its word of a mark that is none of the digits and no dot, bar or bracket."""
+_DOUBTED, _DENIED, _DENIED_MOST = -0.3, -0.28, 6.0
+"""... and for all around: this and, for each of the network's log odds for it to be no digit, up to
+the third, this. What is nearly one is a digit that is hard to read."""
+_TINY = 1e-6
 _READ, _SUREST = 0.6, 0.9995
 """Confidence from which a mark is read, and at which the network is taken to be at most."""
 _LETTER_WIDE = (0.2, 4.0)
@@ -46,8 +50,8 @@ _ALIKE, _ALIKE_DARK = 2.5, 0.5
 """Marks around are comparable up to this factor in height, from this share of the darkness."""
 _FAR, _PRIOR = 8.0, 4.0
 """A mark around counts half at so many heights from it; nothing around weighs so many marks."""
-_WORD, _AROUND, _LEAN = 0.67, 2.8, 0.6
-"""Weights of a word and of all around, and the log odds of a digit where nothing speaks."""
+_WORD, _AROUND = 0.5, 2.8
+"""Weights of a word and of all around."""
 
 
 def digit_odds(
@@ -58,33 +62,40 @@ def digit_odds(
     box = np.array([(c.box.x, c.box.y, c.box.right, c.box.bottom) for c in marks], np.float32)
     box = box.reshape(-1, 4)
     dark = np.array([c.dark for c in marks], np.float32)
-    own, says, counts = _evidence(box, read, probabilities)
-    asked = np.flatnonzero(read)
-    word = _in_word(box, dark, says)[asked]
-    around = _nearby(box, dark, says, counts, asked)
-    return np.asarray(own[asked] + _WORD * word + _AROUND * around + _LEAN, np.float32)
+    own, word, around = _evidence(box, read, probabilities)
+    asked, gaps = np.flatnonzero(read), _gaps(box, dark)
+    of_word = (_along(gaps, word) + _along(gaps.T, word))[asked]
+    nearby = _nearby(box, dark, around, asked)
+    return np.asarray(own[asked] + _WORD * of_word + _AROUND * nearby, np.float32)
 
 
 def _evidence(
     box: Floats, read: npt.NDArray[np.bool_], probabilities: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """What each mark says of itself, what it says of others, and whether it says anything, 0 or
-    1."""
-    digits = probabilities[:, :NOT_A_DIGIT]
+    """What each mark says of itself, of its word, and of all around, NaN where it says nothing."""
+    digits, no_digit = probabilities[:, :NOT_A_DIGIT], probabilities[:, NOT_A_DIGIT]
     best = np.clip(digits.max(axis=1), _READ, _SUREST)
-    look = _LOOKS[digits.argmax(axis=1)]
     taken = read & (digits.max(axis=1) >= _READ)
     unsure = read & ~taken & (probabilities.argmax(axis=1) != NOT_A_DIGIT)
     shape = (box[:, 2] - box[:, 0]) / (box[:, 3] - box[:, 1])
     letter = (shape > _LETTER_WIDE[0]) & (shape < _LETTER_WIDE[1]) & ~unsure
-    own = _LOOK * look + _SURE * np.log(best / (1 - best)) + _START
-    says = np.where(taken, np.maximum(own, 0), np.where(letter, _REFUSED, 0)).astype(np.float32)
-    return np.maximum(own, _DOUBT), says, (taken | letter).astype(np.float32)
+    alone = _LOOK * _LOOKS[digits.argmax(axis=1)] + _SURE * _odds(best) + _START
+    digit = np.maximum(alone, 0)
+    word = np.where(taken, digit, np.where(letter, _REFUSED, 0)).astype(np.float32)
+    denied = _DOUBTED + _DENIED * np.clip(_odds(no_digit), 0, _DENIED_MOST)
+    around = np.where(taken, digit, np.where(letter, denied, np.nan)).astype(np.float32)
+    return np.maximum(alone, _LONE), word, around
 
 
-def _in_word(box: Floats, dark: Floats, says: Floats) -> Floats:
-    """The evidence of the marks to the left and right, from neighbour to neighbour, halved again
-    and again by the gaps on the way."""
+def _odds(probability: Floats) -> Floats:
+    """Log odds."""
+    p = np.clip(probability, _TINY, 1 - _TINY)
+    return np.asarray(np.log(p / (1 - p)), np.float32)
+
+
+def _gaps(box: Floats, dark: Floats) -> Floats:
+    """How far, in heights, from each mark to those to the right that may stand in a word with it,
+    N×N; infinite for all others."""
     x0, y0, x1, y1 = box.T
     high, centre = y1 - y0, (x0 + x1) / 2
     shared = np.minimum(y1[:, None], y1) - np.maximum(y0[:, None], y0)
@@ -95,11 +106,12 @@ def _in_word(box: Floats, dark: Floats, says: Floats) -> Floats:
     left, right = np.nonzero(beside)
     apart = np.maximum(0, x0[right] - x1[left]) + _NEARER * (centre[right] - centre[left])
     gaps[left, right] = 2 * apart / (high[left] + high[right])
-    return _along(gaps, says) + _along(gaps.T, says)
+    return gaps
 
 
 def _along(gaps: Floats, says: Floats) -> Floats:
-    """The evidence that follows each mark; `gaps` N×N: from a mark to those that may follow it."""
+    """The evidence that follows each mark, from neighbour to neighbour, halved again and again by
+    the gaps on the way; `gaps` N×N: from a mark to those that may follow it."""
     if not len(gaps):
         return says
     following = gaps.argmin(axis=1)
@@ -113,10 +125,10 @@ def _along(gaps: Floats, says: Floats) -> Floats:
     return total
 
 
-def _nearby(
-    box: Floats, dark: Floats, says: Floats, counts: Floats, asked: npt.NDArray[np.intp]
-) -> Floats:
+def _nearby(box: Floats, dark: Floats, says: Floats, asked: npt.NDArray[np.intp]) -> Floats:
     """The mean evidence of the comparable marks around each that is asked for."""
+    counts = (~np.isnan(says)).astype(np.float32)
+    says = np.nan_to_num(says)
     x0, y0, x1, y1 = box.T
     left, top, right, bottom = (side[:, None] for side in box[asked].T)
     high, mine = y1 - y0, bottom - top

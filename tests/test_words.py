@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from label_kit import SETTINGS, rows
+from label_kit import SETTINGS, rows, split
 
 from live_digits import classifier
 from live_digits.config import Settings
@@ -85,6 +85,18 @@ def test_unsure_digits_among_themselves_are_no_letters(confidence: float) -> Non
     marks, _ = written("50 61\n09 51")
     answers = np.vstack([rows((d, confidence)) for d in (5, 0, 6, 1, 0, 9, 5, 1)])
     assert len(resolve_once(marks, answers, SETTINGS).digits) == len(marks)
+
+
+def test_what_is_hard_to_read_speaks_less_against_those_around_than_a_letter_does() -> None:
+    marks, answers = written("50 6\n09 51\n2 71")
+    read = np.arange(len(marks)) % 3 > 0
+
+    def odds(refused: float) -> Floats:
+        answers[~read] = split(3, 1 - refused, 4, 0.0)
+        return digit_odds(marks, read, answers)
+
+    assert (odds(0.6) > odds(0.9) + 0.1).all()
+    assert (odds(0.9) > odds(SURE) + 0.1).all()
 
 
 @st.composite
