@@ -9,7 +9,6 @@ six times its digits, so that two variants of the reader can be told apart by le
 from __future__ import annotations
 
 import argparse
-from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from live_digits.config import Settings
 from live_digits.pictures import load_picture
 from live_digits.pipeline import WORKING_SIDE
 from live_digits.reader import read_picture
-from live_digits.training.evaluate import f1_of, load_truth, paired, right_of
+from live_digits.training.evaluate import Tally, load_truth, paired, right_of, truth_of
 from live_digits.types import Box, Frame, Image
 
 Truth = Sequence[tuple[Box, int]]
@@ -38,6 +37,8 @@ _SHADOW, _PENUMBRA, _TINT = 0.5, 0.12, (0.8, 0.95, 1.05)
 light's colour, BGR."""
 _TURN = 5.0
 """Degrees."""
+_UPRIGHT = 1
+"""EXIF's orientation of a picture that is stored as it is seen."""
 
 
 def _jpeg(image: Image, quality: int) -> Image:
@@ -101,12 +102,12 @@ _CAMERAS: dict[str, Callable[[Image, Truth], Pictured]] = {
 }  # fmt: skip
 
 
-def _line(name: str, n: Counter[str]) -> str:
-    right, read, true = n["right"], max(1, n["read"]), max(1, n["true"])
+def _line(name: str, t: Tally) -> str:
+    rates = t.as_json()
     return (
-        f"{name:>8}  {n['true']:5d} digits, {n['read']:5d} read, {right:5d} right  "
-        f"F1 {f1_of(right / read, right / true):.4f}  found {n['found'] / true:.4f}  "
-        f"classified {right / max(1, n['found']):.4f}  perfect {n['perfect']} of {n['pictures']}"
+        f"{name:>8}  {t.truth:5d} digits, {t.read:5d} read, {t.correct:5d} right  "
+        f"F1 {t.f1:.4f}  found {rates['found']:.4f}  classified {rates['classified']:.4f}  "
+        f"perfect {t.perfect} of {t.pictures}"
     )
 
 
@@ -116,22 +117,25 @@ def main() -> None:
     parser.add_argument("--model", default="cnn")
     given = parser.parse_args()
     settings, net = Settings(), classifier.load(given.model)
-    every: Counter[str] = Counter()
+    every = Tally()
     for name, camera in _CAMERAS.items():
-        total: Counter[str] = Counter()
+        total = Tally()
         for file, entry in load_truth(given.folder).items():
-            written = [(Box(*map(int, d["box"])), int(d["digit"])) for d in entry["digits"]]
-            image, truth = camera(load_picture(given.folder / file)[0], written)
+            stored, orientation = load_picture(given.folder / file)
+            if orientation != _UPRIGHT:
+                parser.error(f"{file} is stored turned: save it upright, with its truth")
+            image, truth = camera(stored, truth_of(entry))
             read = read_picture(Frame(image, 0, 0.0), settings, net).digits
             pairs = paired(truth, read)
             right = right_of(pairs)
-            perfect = len(truth) == len(read) == right
-            total += Counter(
-                true=len(truth), read=len(read), right=right, found=len(pairs), pictures=1,
-                perfect=int(perfect),
-            )  # fmt: skip
+            for t in (total, every):
+                t.pictures += 1
+                t.truth += len(truth)
+                t.read += len(read)
+                t.found += len(pairs)
+                t.correct += right
+                t.perfect += len(truth) == len(read) == right
         print(_line(name, total), flush=True)
-        every += total
     print(_line("all", every))
 
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from live_digits import classifier
 from live_digits.batch import read_file
 from live_digits.config import Settings
-from live_digits.training.evaluate import f1_of, load_truth, paired, right_of
-from live_digits.types import Box
+from live_digits.training.evaluate import Tally, load_truth, paired, right_of, truth_of
 
 
 def main() -> None:
@@ -24,19 +23,19 @@ def main() -> None:
     parser.add_argument("--model", default="cnn")
     given = parser.parse_args()
     settings, net = Settings(), classifier.load(given.model)
-    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+    tallies: dict[str, Tally] = defaultdict(Tally)
     for name, entry in load_truth(given.folder).items():
-        truth = [(Box(*map(int, d["box"])), int(d["digit"])) for d in entry["digits"]]
+        truth = truth_of(entry)
         read = read_file(given.folder / name, settings, net).digits
-        right = right_of(paired(truth, read))
-        for at, n in enumerate((1, len(truth), len(read), right)):
-            counts[name.partition("_")[0]][at] += n
-    scores = {}
-    for writer, (pictures, true, read_, right) in counts.items():
-        scores[writer] = f1_of(right / read_ if read_ else 0.0, right / true if true else 0.0)
-        print(f"{writer:16s} pictures {pictures:3d}  digits {true:4d}  read {read_:4d}  "
-              f"right {right:4d}  F1 {scores[writer]:.3f}")  # fmt: skip
-    values = sorted(scores.values())
+        t = tallies[name.partition("_")[0]]
+        t.pictures += 1
+        t.truth += len(truth)
+        t.read += len(read)
+        t.correct += right_of(paired(truth, read))
+    for writer, t in tallies.items():
+        print(f"{writer:16s} pictures {t.pictures:3d}  digits {t.truth:4d}  read {t.read:4d}  "
+              f"right {t.correct:4d}  F1 {t.f1:.3f}")  # fmt: skip
+    values = sorted(t.f1 for t in tallies.values())
     print(
         f"{len(values)} writers: mean F1 {statistics.mean(values):.4f}, standard deviation "
         f"{statistics.pstdev(values):.4f}, lowest {values[0]:.3f}, "

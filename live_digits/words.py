@@ -33,6 +33,7 @@ _DOUBTED, _DENIED, _DENIED_MOST = -0.3, -0.28, 6.0
 """... and for all around: this and, for each of the network's log odds for it to be no digit, up to
 the third, this. What is nearly one is a digit that is hard to read."""
 _TINY = 1e-6
+"""Probabilities are this far from 0 and 1 at least where log odds are taken."""
 _READ, _SUREST = 0.6, 0.9995
 """Confidence from which a mark is read, and at which the network is taken to be at most."""
 _LETTER_WIDE = (0.2, 4.0)

@@ -270,9 +270,7 @@ def load_truth(path: Path) -> dict[str, Any]:
     try:
         truth = json.loads(file.read_text(encoding="utf-8"))
         for name, entry in truth.items():
-            for d in entry["digits"]:
-                Box(*(int(v) for v in d["box"]))
-                int(d["digit"])
+            truth_of(entry)
             if not isinstance(name, str):
                 raise TypeError(name)
     except FileNotFoundError as e:
@@ -283,6 +281,11 @@ def load_truth(path: Path) -> dict[str, Any]:
             '{"digits": [{"box": [x, y, w, h], "digit": 7}], "lines": ["7"]}}'
         ) from e
     return dict(truth)
+
+
+def truth_of(entry: Mapping[str, Any]) -> list[tuple[Box, int]]:
+    """The digits of a truth.json's entry for one picture."""
+    return [(Box(*(int(v) for v in d["box"])), int(d["digit"])) for d in entry["digits"]]
 
 
 def evaluate_folder(
@@ -336,7 +339,7 @@ def _compare(
     name: str, entry: Mapping[str, Any], reading: Reading | None, total: dict[str, Tally]
 ) -> list[Mistake]:
     """One picture into the tallies; its mistakes."""
-    truth = [(Box(*(int(v) for v in d["box"])), int(d["digit"])) for d in entry["digits"]]
+    truth = truth_of(entry)
     read = list(reading.digits) if reading else []
     pairs = match([box for box, _ in truth], [d.box for d in read])
     right = sum(truth[i][1] == read[j].digit for i, j in pairs)
