@@ -57,6 +57,9 @@ _GRAINY, _SOFTEN = 0.9, 1.0
 """Noise from this standard deviation is softened by a blur of this one, pixels."""
 
 _POLARITY_SIDE = 320
+_EXPOSED, _BRIGHTEST, _MOST_LIGHT = 200, 99.9, 4.0
+"""A dim picture is looked at as if in so much light that this percentile of it were as light as
+this, but at most in so many times the light there was."""
 _DARK_GROUND = 110
 """Light ink needs a ground this dark."""
 _SPARSE, _LIGHT_GROUND = 4, 125
@@ -67,9 +70,12 @@ _STROKE_STEP = 20
 """A stroke differs from its ground by more than this."""
 _STROKE_SUM = 0.02
 """Mean over the picture of what strokes differ by beyond that, from which they are there."""
-_SHEET, _FINE = 0.003, 9
-"""What the corners of a sheet on a dark desk bring grows with the square of the window: in a window
-wider than `_FINE`, the first strokes seen must bring more."""
+_SHEET, _FINE = 0.003, 5
+"""What the corners of a sheet on a dark desk bring grows with the square of how much a window is
+wider than `_FINE`: the first strokes seen must bring more."""
+_GROUND_SIDE = 33
+"""Dark strokes are darker than the median of so many pixels each way: what is dark between the
+lines of a squared board is not."""
 _WINDOWS = 2
 """The narrowest windows that show any strokes decide."""
 _CORNERS = 8.0
@@ -112,17 +118,16 @@ def light_on_dark(grey: Image) -> bool:
     h, w = grey.shape
     scale = min(1.0, _POLARITY_SIDE / max(h, w))
     size = max(1, round(w * scale)), max(1, round(h * scale))
-    small = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    small = _exposed(cv2.resize(grey, size, interpolation=cv2.INTER_AREA))
     if float(np.median(small)) > _DARK_GROUND:
         return False
-    small = cv2.GaussianBlur(small, (3, 3), 0)
+    small = np.asarray(cv2.GaussianBlur(small, (3, 3), 0), np.uint8)
+    below = cv2.subtract(cv2.medianBlur(small, _GROUND_SIDE), small)
     seen: list[tuple[float, float]] = []
     for side in _STROKES:
         window = np.ones((side, side), np.uint8)
-        light, dark = (
-            _beyond(cv2.morphologyEx(small, hat, window))
-            for hat in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT)
-        )
+        light = _beyond(cv2.morphologyEx(small, cv2.MORPH_TOPHAT, window))
+        dark = _beyond(cv2.min(cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, window), below))
         if seen and light + dark > _CORNERS * sum(seen[0]):
             seen.clear()
         corners = 0.0 if seen else _SHEET * max(0, side - _FINE) ** 2
@@ -132,6 +137,12 @@ def light_on_dark(grey: Image) -> bool:
             break
     lead = float(np.prod([light / max(dark, 1e-6) for light, dark in seen]))
     return bool(seen) and lead ** (_WINDOWS / len(seen)) > _LIGHT_LEAD
+
+
+def _exposed(grey: npt.NDArray[Any]) -> Image:
+    """The picture as it would be in enough light."""
+    top = max(1.0, float(np.percentile(grey, _BRIGHTEST)))
+    return np.asarray(cv2.convertScaleAbs(grey, alpha=min(_MOST_LIGHT, max(1.0, _EXPOSED / top))))
 
 
 def _beyond(hat: npt.NDArray[Any]) -> float:

@@ -23,6 +23,10 @@ from live_digits.types import Doubles, Image
 
 _LINE_WIDTH = 7
 """Rulings are at most this wide, pixels."""
+_ACROSS = 16
+"""What is so high, pixels, may be a line that crosses."""
+_KNOWN = 0.7
+"""A broad line of which this share is among the narrow ones is one of them."""
 _BRIDGE = 7
 """A stroke goes on across a ruling of fewer pixels than this."""
 _BROADEST = 19
@@ -62,11 +66,11 @@ class Ruled:
     broad: Image
 
 
-_LYING = Limits(0.1, 0.25, 0.2, 1, 0.78)
+_LYING = Limits(0.1, 0.25, 0.2, 1, 0.78, _ACROSS)
 """No digit is a long level line; ..."""
 _UPRIGHT = replace(_LYING, alone=0.45)
 """... upright, a few 1s below each other are."""
-_BROAD_LYING = Limits(0.15, 0.25, 0.5, 3, 0.8)
+_BROAD_LYING = Limits(0.15, 0.25, 0.5, 3, 0.8, _ACROSS // 2)
 """On the picture at half its size. The strokes of small digits in a row are thinner there; the bars
 of a few large ones span less."""
 _BROAD_UPRIGHT = replace(_BROAD_LYING, alone=0.6)
@@ -81,9 +85,9 @@ def rulings(mask: Image, dark: Image) -> Ruled:
     spans too little of the picture is a stroke, and what is much darker than its line is a pen's.
     The same on half the picture finds lines that are too broad for it.
     """
-    narrow = _of_one_scale(mask, dark, _LYING, _UPRIGHT)
-    small = above(halved(mask), _HALF)
-    wide = _of_one_scale(small, halved(dark), _BROAD_LYING, _BROAD_UPRIGHT)
+    narrow = _of_one_scale(mask, dark, np.zeros_like(mask), _LYING, _UPRIGHT)
+    small, known = above(halved(mask), _HALF), above(halved(narrow), _HALF)
+    wide = _of_one_scale(small, halved(dark), known, _BROAD_LYING, _BROAD_UPRIGHT)
     if not wide.any():
         return Ruled(narrow, np.zeros_like(mask))
     whole = _whole(wide, mask)
@@ -97,25 +101,41 @@ def _whole(half: npt.NDArray[Any], picture: Image) -> Image:
     return np.asarray(cv2.resize(half, size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def _of_one_scale(mask: Image, dark: Image, lying: Limits, upright: Limits) -> Image:
-    """The rulings of at most `_LINE_WIDTH` pixels."""
+def _of_one_scale(mask: Image, dark: Image, known: Image, lying: Limits, upright: Limits) -> Image:
+    """The rulings of at most `_LINE_WIDTH` pixels that are not `known`."""
     calm = _calm(mask)
-    found = _leaning_lines(calm, dark, lying)
-    found |= _turned(_leaning_lines(_turned(calm), _turned(dark), upright))
+    found = _leaning_lines(calm, dark, known, lying)
+    found |= _turned(_leaning_lines(_turned(calm), _turned(dark), _turned(known), upright))
     return found & mask
 
 
-def _leaning_lines(ink: Image, dark: Image, limits: Limits) -> Image:
+def _leaning_lines(ink: Image, dark: Image, known: Image, limits: Limits) -> Image:
     """Rulings of the lean that is most frequent among what is thin from top to bottom."""
     thin = np.asarray(cv2.subtract(ink, _opened(ink, _LINE_WIDTH + 1)), np.uint8)
     thin = _opened(thin, limits.thinnest)
     lean, (rows, columns) = lean_of(thin), ink.shape
     room = rows + 2 * (int(np.ceil(abs(lean) * columns / 2)) + 1) if lean else rows
-    thin = sheared(thin, lean, room)
-    level = level_lines(thin, limits, max(ink.shape))
+    thin, across, dark, known = (
+        sheared(picture, lean, room) for picture in (thin, _opened(ink, limits.across), dark, known)
+    )
+    level = level_lines(thin, across, limits, max(ink.shape))
     if level is None:
         return np.zeros_like(ink)
-    return sheared(_ink_of(level, thin, sheared(dark, lean, room)), -lean, rows)
+    level = replace(level, long=level.long & ~_known(level, thin, known))
+    if not level.long.any():
+        return np.zeros_like(ink)
+    return sheared(_ink_of(level, thin, dark), -lean, rows)
+
+
+def _known(level: Level, thin: Image, known: Image) -> npt.NDArray[np.bool_]:
+    """Which pieces belong to a line that is known, but for what strokes add to it."""
+    at, seen = level.runs.at, thin.ravel()[level.runs.at] > 0
+    of_piece, known_of_piece = (
+        level.runs.total(there)[level.pieces.label]
+        for there in (seen, seen & (known.ravel()[at] > 0))
+    )
+    ink, theirs = (np.bincount(level.line, count) for count in (of_piece, known_of_piece))
+    return np.asarray((theirs >= _KNOWN * np.maximum(ink, 1))[level.line], np.bool_)
 
 
 def _opened(ink: Image, high: int) -> Image:

@@ -52,13 +52,14 @@ class Limits:
     """What makes a straight line a ruling. In shares of the picture's longest side: it is free of
     ink for `freest` of it at least once, and spans so much where `several` are parallel, or
     `alone`. It is `thinnest` pixels wide at least, and its runs are inked along the share `inked`:
-    digits in a row or a column are not."""
+    digits in a row or a column are not. What is `across` pixels high may be a line that crosses."""
 
     freest: float
     several: float
     alone: float
     thinnest: int
     inked: float
+    across: int
 
 
 def lean_of(thin: Image) -> float:
@@ -129,9 +130,9 @@ class Level:
     long: npt.NDArray[np.bool_]
 
 
-def level_lines(thin: Image, limits: Limits, longest: int) -> Level | None:
+def level_lines(thin: Image, thick: Image, limits: Limits, longest: int) -> Level | None:
     """Rulings that run about along the rows, in a picture of thin ink; None where there are none.
-    `longest`: the picture's longest side, which the limits refer to."""
+    `thick`: the other ink; `longest`: the picture's longest side, which the limits refer to."""
     run = np.ones((1, _LINE_PIECE), np.uint8)
     loose = cv2.dilate(thin, np.ones((_LINE_SLACK, 1), np.uint8))
     loose = cv2.morphologyEx(loose, cv2.MORPH_CLOSE, np.ones((1, _CROSSING), np.uint8))
@@ -142,7 +143,7 @@ def level_lines(thin: Image, limits: Limits, longest: int) -> Level | None:
     boxes = found.boxes()
     if boxes[:, 2].max() < limits.freest * longest:
         return None
-    pieces = _line_pieces(found, boxes, thin, limits.inked)
+    pieces = _line_pieces(found, boxes, thin, thick, limits.inked)
     if not len(pieces.label):
         return None
     line = _on_one_line(pieces, _LINE_GAP * longest)
@@ -150,9 +151,9 @@ def level_lines(thin: Image, limits: Limits, longest: int) -> Level | None:
     return Level(found, pieces, line, long) if long.any() else None
 
 
-def _line_pieces(found: Regions, boxes: Ints, thin: Image, least: float) -> Pieces:
-    """The regions that are straight, nearly level and inked nearly all along, at most
-    `MOST_PIECES`, longest first."""
+def _line_pieces(found: Regions, boxes: Ints, thin: Image, thick: Image, least: float) -> Pieces:
+    """The regions that are straight, nearly level and inked nearly all along, lines that cross them
+    left out, at most `MOST_PIECES`, longest first."""
     columns = found.labels.shape[1]
     wide = boxes[:, 2].astype(np.float64)
     n, mx, my, xx, xy, yy = _moments(found)
@@ -161,11 +162,13 @@ def _line_pieces(found: Regions, boxes: Ints, thin: Image, least: float) -> Piec
     good = wide >= _LINE_PIECE
     good &= (np.abs(lean) <= _STEEPEST) & (off <= _LINE_SLACK + _SAG * wide)
     row = np.cumsum(good) - 1
-    there = (thin.ravel()[found.at] > 0) & found.spread(good)
-    at = found.spread(row * columns)[there] + found.at[there] % columns
-    inked = np.zeros((int(row[-1]) + 1, columns), np.bool_)
-    inked.ravel()[at] = True
-    good[good] = inked.sum(axis=1) >= least * wide[good]
+    asked = found.spread(good)
+    at = found.spread(row * columns) + found.at % columns
+    inked, crossed = (np.zeros((int(row[-1]) + 1, columns), np.bool_) for _ in range(2))
+    for ink, seen in ((thin, inked), (thick, crossed)):
+        seen.ravel()[at[asked & (ink.ravel()[found.at] > 0)]] = True
+    crossed &= ~inked
+    good[good] = inked.sum(axis=1) >= least * (wide[good] - crossed.sum(axis=1))
     chosen = np.flatnonzero(good)
     chosen = chosen[np.argsort(-wide[chosen], kind="stable")][:MOST_PIECES]
     left = boxes[chosen, 0].astype(np.float64)

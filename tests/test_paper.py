@@ -148,6 +148,30 @@ def test_a_ruling_goes_on_between_broad_strokes() -> None:
     assert not any(lines[180, x] for x in strokes)
 
 
+def crossed_lines(width: int) -> tuple[Image, npt.NDArray[np.bool_]]:
+    """How dark four level rulings and many of this width across are, and where a level one runs
+    alone."""
+    dark, across = np.zeros((480, 640), np.uint8), np.zeros((480, 640), np.uint8)
+    for y in (100, 200, 300, 400):
+        cv2.line(dark, (0, y), (639, y), 80, width)
+    level = dark > 0
+    for x in range(8, 640, 15):
+        cv2.line(across, (x, 0), (x, 479), 80, 3)
+    return np.maximum(dark, across), level & (cv2.dilate(across, np.ones((3, 7))) == 0)
+
+
+def test_lines_that_cross_a_ruling_leave_no_gap_in_it() -> None:
+    dark, level = crossed_lines(1)
+    lines = rulings(np.where(dark > 0, 255, 0).astype(np.uint8), dark).lines
+    assert np.mean(lines[level] > 0) > 0.9
+
+
+def test_a_line_that_is_found_as_a_narrow_one_is_no_broad_one() -> None:
+    """Strokes are joined across a broad one from far away."""
+    dark, _ = crossed_lines(5)
+    assert not rulings(np.where(dark > 0, 255, 0).astype(np.uint8), dark).broad.any()
+
+
 def test_digits_as_pale_as_the_ruling_that_they_stand_on_are_no_part_of_it() -> None:
     """Strokes that are closer than a crossing is wide grow together with the line."""
     ruled, row = np.zeros((480, 640), np.uint8), np.zeros((480, 640), np.uint8)
@@ -244,6 +268,43 @@ def test_a_ruled_sheet_on_a_black_desk_is_no_board(step: int) -> None:
     desk[150:570, 330:950] = sheet
     turn = cv2.getRotationMatrix2D((640, 360), 9, 1.0)
     assert not light_on_dark(np.asarray(cv2.warpAffine(desk, turn, (1280, 720)), np.uint8))
+
+
+def few_digits(ink: int, ground: int) -> Image:
+    picture = np.full((960, 640), ground, np.uint8)
+    for number, (x, y) in enumerate([(60, 90), (520, 200), (580, 440), (210, 800), (420, 650)]):
+        cv2.putText(picture, str(number + 3), (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.8, ink, 1)
+    return picture
+
+
+def dim_page(ink: int, ground: int) -> Image:
+    grey, _ = page(1280, 720)
+    noise = np.random.default_rng(8).normal(0, 0.8, grey.shape)
+    return np.clip(np.where(grey < 100, ink, ground) + noise, 0, 255).astype(np.uint8)
+
+
+def squares(ink: int, ground: int) -> Image:
+    """A squared sheet on a desk: what is between its lines is as narrow as a stroke."""
+    grey, _ = page(1280, 720)
+    line = (ink + ground) // 2
+    sheet = np.full_like(grey, ground)
+    sheet[::22], sheet[1::22], sheet[:, ::22], sheet[:, 1::22] = line, line, line, line
+    sheet[grey < 100] = ink
+    sheet[:, :180] = 70
+    return sheet
+
+
+@pytest.mark.parametrize(
+    ("drawn", "ink", "ground"),
+    [
+        (few_digits, 70, 0), (few_digits, 6, 40), (dim_page, 24, 2), (dim_page, 6, 40),
+        (squares, 24, 2), (squares, 6, 40), (squares, 130, 12),
+    ],
+)  # fmt: skip
+def test_a_board_is_told_from_paper(
+    drawn: Callable[[int, int], Image], ink: int, ground: int
+) -> None:
+    assert light_on_dark(drawn(ink, ground)) == (ink > ground)
 
 
 MUCH_GRAIN = pytest.mark.xfail(
