@@ -38,7 +38,8 @@ no digit. What holds more than so many is none itself: a frame, not a 0."""
 _GRAIN = 0.02
 """What is lower than this share of it does not make it one: specks inside a huge digit."""
 _SIDES = 0.12
-"""A narrow digit's paper is about as light on its left as on its right; an edge's is not."""
+"""A 1's paper is about as light on its left as on its right; an edge's is not. Other narrow digits
+that are sure may lie where a shadow begins."""
 _LEANING = 1.0
 """A 1 is no wider than this times its height: nobody leans it by more than 45 degrees."""
 _FAINT = 16
@@ -65,7 +66,8 @@ def _plausible(candidates: Sequence[Candidate], probabilities: Floats) -> list[b
     unsure = narrow | (confidence < _SURE)
     one = probabilities[:, :NOT_A_DIGIT].argmax(axis=1) == 1 if len(candidates) else narrow
     wide = np.array([c.box.w > _LEANING * c.box.h for c in candidates], bool)
-    edge = (narrow & (np.array([c.sides for c in candidates]) > _SIDES)) | (one & wide)
+    lopsided = narrow & (np.array([c.sides for c in candidates]) > _SIDES)
+    edge = (lopsided & (one | (confidence < _SURE))) | (one & wide)
     if not sure.any():
         return list(~edge & (~narrow | (dark == 0) | (dark >= _FAINT)))
     usual = float(np.median(dark[sure]))

@@ -85,9 +85,9 @@ def rulings(mask: Image, dark: Image) -> Ruled:
     spans too little of the picture is a stroke, and what is much darker than its line is a pen's.
     The same on half the picture finds lines that are too broad for it.
     """
-    narrow = _of_one_scale(mask, dark, np.zeros_like(mask), _LYING, _UPRIGHT)
+    narrow = _of_one_scale(mask, dark, _LYING, _UPRIGHT)
     small, known = above(halved(mask), _HALF), above(halved(narrow), _HALF)
-    wide = _of_one_scale(small, halved(dark), known, _BROAD_LYING, _BROAD_UPRIGHT)
+    wide = _of_one_scale(small, halved(dark), _BROAD_LYING, _BROAD_UPRIGHT, known)
     if not wide.any():
         return Ruled(narrow, np.zeros_like(mask))
     whole = _whole(wide, mask)
@@ -101,41 +101,43 @@ def _whole(half: npt.NDArray[Any], picture: Image) -> Image:
     return np.asarray(cv2.resize(half, size, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def _of_one_scale(mask: Image, dark: Image, known: Image, lying: Limits, upright: Limits) -> Image:
+def _of_one_scale(
+    mask: Image, dark: Image, lying: Limits, upright: Limits, known: Image | None = None
+) -> Image:
     """The rulings of at most `_LINE_WIDTH` pixels that are not `known`."""
     calm = _calm(mask)
-    found = _leaning_lines(calm, dark, known, lying)
-    found |= _turned(_leaning_lines(_turned(calm), _turned(dark), _turned(known), upright))
+    found = _leaning_lines(calm, dark, lying, known)
+    other = None if known is None else _turned(known)
+    found |= _turned(_leaning_lines(_turned(calm), _turned(dark), upright, other))
     return found & mask
 
 
-def _leaning_lines(ink: Image, dark: Image, known: Image, limits: Limits) -> Image:
+def _leaning_lines(ink: Image, dark: Image, limits: Limits, known: Image | None) -> Image:
     """Rulings of the lean that is most frequent among what is thin from top to bottom."""
     thin = np.asarray(cv2.subtract(ink, _opened(ink, _LINE_WIDTH + 1)), np.uint8)
     thin = _opened(thin, limits.thinnest)
     lean, (rows, columns) = lean_of(thin), ink.shape
     room = rows + 2 * (int(np.ceil(abs(lean) * columns / 2)) + 1) if lean else rows
-    thin, across, dark, known = (
-        sheared(picture, lean, room) for picture in (thin, _opened(ink, limits.across), dark, known)
-    )
+    thin, across = (sheared(p, lean, room) for p in (thin, _opened(ink, limits.across)))
     level = level_lines(thin, across, limits, max(ink.shape))
+    if level is not None and known is not None:
+        level = _unknown(level, thin, sheared(known, lean, room))
     if level is None:
         return np.zeros_like(ink)
-    level = replace(level, long=level.long & ~_known(level, thin, known))
-    if not level.long.any():
-        return np.zeros_like(ink)
-    return sheared(_ink_of(level, thin, dark), -lean, rows)
+    return sheared(_ink_of(level, thin, sheared(dark, lean, room)), -lean, rows)
 
 
-def _known(level: Level, thin: Image, known: Image) -> npt.NDArray[np.bool_]:
-    """Which pieces belong to a line that is known, but for what strokes add to it."""
+def _unknown(level: Level, thin: Image, known: Image) -> Level | None:
+    """The same without the lines that are `known`, but for what strokes add to them; None where
+    there are no others."""
     at, seen = level.runs.at, thin.ravel()[level.runs.at] > 0
     of_piece, known_of_piece = (
         level.runs.total(there)[level.pieces.label]
         for there in (seen, seen & (known.ravel()[at] > 0))
     )
     ink, theirs = (np.bincount(level.line, count) for count in (of_piece, known_of_piece))
-    return np.asarray((theirs >= _KNOWN * np.maximum(ink, 1))[level.line], np.bool_)
+    long = level.long & (theirs < _KNOWN * np.maximum(ink, 1))[level.line]
+    return replace(level, long=long) if long.any() else None
 
 
 def _opened(ink: Image, high: int) -> Image:

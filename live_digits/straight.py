@@ -130,9 +130,10 @@ class Level:
     long: npt.NDArray[np.bool_]
 
 
-def level_lines(thin: Image, thick: Image, limits: Limits, longest: int) -> Level | None:
+def level_lines(thin: Image, across: Image, limits: Limits, longest: int) -> Level | None:
     """Rulings that run about along the rows, in a picture of thin ink; None where there are none.
-    `thick`: the other ink; `longest`: the picture's longest side, which the limits refer to."""
+    `across`: the ink of what may cross them; `longest`: the picture's longest side, which the
+    limits refer to."""
     run = np.ones((1, _LINE_PIECE), np.uint8)
     loose = cv2.dilate(thin, np.ones((_LINE_SLACK, 1), np.uint8))
     loose = cv2.morphologyEx(loose, cv2.MORPH_CLOSE, np.ones((1, _CROSSING), np.uint8))
@@ -143,7 +144,7 @@ def level_lines(thin: Image, thick: Image, limits: Limits, longest: int) -> Leve
     boxes = found.boxes()
     if boxes[:, 2].max() < limits.freest * longest:
         return None
-    pieces = _line_pieces(found, boxes, thin, thick, limits.inked)
+    pieces = _line_pieces(found, boxes, thin, across, limits.inked)
     if not len(pieces.label):
         return None
     line = _on_one_line(pieces, _LINE_GAP * longest)
@@ -151,8 +152,8 @@ def level_lines(thin: Image, thick: Image, limits: Limits, longest: int) -> Leve
     return Level(found, pieces, line, long) if long.any() else None
 
 
-def _line_pieces(found: Regions, boxes: Ints, thin: Image, thick: Image, least: float) -> Pieces:
-    """The regions that are straight, nearly level and inked nearly all along, lines that cross them
+def _line_pieces(found: Regions, boxes: Ints, thin: Image, across: Image, least: float) -> Pieces:
+    """The regions that are straight, nearly level and inked nearly all along, lines `across` them
     left out, at most `MOST_PIECES`, longest first."""
     columns = found.labels.shape[1]
     wide = boxes[:, 2].astype(np.float64)
@@ -165,7 +166,7 @@ def _line_pieces(found: Regions, boxes: Ints, thin: Image, thick: Image, least: 
     asked = found.spread(good)
     at = found.spread(row * columns) + found.at % columns
     inked, crossed = (np.zeros((int(row[-1]) + 1, columns), np.bool_) for _ in range(2))
-    for ink, seen in ((thin, inked), (thick, crossed)):
+    for ink, seen in ((thin, inked), (across, crossed)):
         seen.ravel()[at[asked & (ink.ravel()[found.at] > 0)]] = True
     crossed &= ~inked
     good[good] = inked.sum(axis=1) >= least * (wide[good] - crossed.sum(axis=1))
