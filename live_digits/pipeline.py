@@ -83,12 +83,15 @@ class Vision:
     profile: str
 
 
-def find(image: Image, settings: PipelineSettings, lap: Lap | None = None) -> Vision:
+def find(
+    image: Image, settings: PipelineSettings, lap: Lap | None = None, as_trained: bool = False
+) -> Vision:
     """uint8 BGR H×W×3 (or grey H×W), at least 1×1 → all that may be a digit in it. `lap` is called
-    with the name of each stage as it ends."""
+    with the name of each stage as it ends. `as_trained`: without what finding has learned since the
+    default network was trained; only training sees pages so, and makes that network again."""
     if settings.profile == "classic":
         return _find_classic(image, settings, lap or _untimed)
-    return _find_paper(image, settings, lap or _untimed)
+    return _find_paper(image, settings, lap or _untimed, as_trained)
 
 
 def _untimed(stage: str) -> None:
@@ -193,16 +196,16 @@ def working(image: Image) -> tuple[Image, float]:
     return grey, grey.shape[1] / wide
 
 
-def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
+def _find_paper(image: Image, settings: PipelineSettings, lap: Lap, as_trained: bool) -> Vision:
     grey, scale = working(image)
     lap("grey")
-    if inks.light_on_dark(grey):
+    if inks.light_on_dark(grey, as_trained):
         grey = np.asarray(cv2.bitwise_not(grey), np.uint8)
     grey = inks.calmed(grey)
     dark = inks.darkness(grey)
     lap("light")
     mask = above(dark.even, _WEAK)
-    ruled = rulings(mask, dark.raw)
+    ruled = rulings(mask, dark.raw, as_trained)
     lines = run = ruled.lines
     if lines.any():
         run, crossings = paths(lines)

@@ -19,6 +19,8 @@ from live_digits.ink import light_on_dark
 from live_digits.pipeline import crops, find
 from live_digits.reader import read_picture
 from live_digits.rulings import rulings
+from live_digits.training.render import Page
+from live_digits.training.truths import crops_of
 from live_digits.types import Box, Frame, Image
 
 
@@ -305,6 +307,25 @@ def test_a_board_is_told_from_paper(
     drawn: Callable[[int, int], Image], ink: int, ground: int
 ) -> None:
     assert light_on_dark(drawn(ink, ground)) == (ink > ground)
+
+
+def test_training_sees_boards_and_rulings_as_the_default_network_has() -> None:
+    """Else `train` makes another network than the one that comes with the program."""
+    assert not light_on_dark(dim_page(24, 2), as_trained=True)
+    (fine, level), (wide, _) = crossed_lines(1), crossed_lines(5)
+    lines = rulings(np.where(fine > 0, 255, 0).astype(np.uint8), fine, as_trained=True).lines
+    assert np.mean(lines[level] > 0) < 0.9
+    assert rulings(np.where(wide > 0, 255, 0).astype(np.uint8), wide, as_trained=True).broad.any()
+    grey, boxes = page(1280, 720)
+    ids = np.zeros(grey.shape, np.uint16)
+    for number, b in enumerate(boxes, 1):
+        ids[b.y : b.bottom, b.x : b.right][grey[b.y : b.bottom, b.x : b.right] < 100] = number
+    digits = tuple((box, number) for number, box in enumerate(boxes))
+    board = Page(
+        np.asarray(cv2.cvtColor(dim_page(24, 2), cv2.COLOR_GRAY2BGR), np.uint8), digits, ids
+    )
+    assert crops_of(board).found == 0
+    assert len(find(board.image, PAPER).candidates) >= len(boxes)
 
 
 MUCH_GRAIN = pytest.mark.xfail(

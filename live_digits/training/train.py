@@ -70,7 +70,7 @@ RECIPES: Mapping[str, Recipe] = {
         fonts=5_000,
     ),
     "cnn": Recipe(
-        epochs=16, rate=1e-2, not_digits=16_000, drawn=16_000, smoothing=0.0, decay=5e-3,
+        epochs=13, rate=1e-2, not_digits=16_000, drawn=16_000, smoothing=0.0, decay=5e-3,
         pages=3_000, judged=2, fonts=16_000, muon=True,
     ),
 }  # fmt: skip

@@ -43,8 +43,9 @@ class PageCrops:
 
 
 def crops_of(drawn: Page, settings: PipelineSettings | None = None) -> PageCrops:
-    """What the live pipeline finds on a page and what it really is, by the ink it is made of."""
-    vision = find(drawn.image, settings or PipelineSettings())
+    """What the live pipeline finds on a page, but for what it has learned since the default network
+    was trained, and what it really is, by the ink it is made of."""
+    vision = find(drawn.image, settings or PipelineSettings(), as_trained=True)
     h, w = vision.labels.shape
     ids = np.asarray(cv2.resize(drawn.ids, (w, h), interpolation=cv2.INTER_NEAREST), np.uint16)
     labels, marks = _truths(vision, drawn, ids)
