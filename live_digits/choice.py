@@ -63,11 +63,12 @@ def _plausible(candidates: Sequence[Candidate], probabilities: Floats) -> list[b
     dark = np.array([c.dark for c in candidates], np.float64)
     high = np.array([c.box.h for c in candidates], np.float64)
     sure = ~narrow & (confidence >= _SURE) & (dark > 0)
-    unsure = narrow | (confidence < _SURE)
+    doubtful = confidence < _SURE
+    unsure = narrow | doubtful
     one = probabilities[:, :NOT_A_DIGIT].argmax(axis=1) == 1 if len(candidates) else narrow
     wide = np.array([c.box.w > _LEANING * c.box.h for c in candidates], bool)
     lopsided = narrow & (np.array([c.sides for c in candidates]) > _SIDES)
-    edge = (lopsided & (one | (confidence < _SURE))) | (one & wide)
+    edge = (lopsided & (one | doubtful)) | (one & wide)
     if not sure.any():
         return list(~edge & (~narrow | (dark == 0) | (dark >= _FAINT)))
     usual = float(np.median(dark[sure]))

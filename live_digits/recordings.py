@@ -6,31 +6,23 @@ A session that another program records at this moment is left alone.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import logging
 import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-import cv2  # noqa: F401 (before av: see pyproject.toml)
-
-import av
-import av.error
-
 from live_digits.errors import RecordingError
 from live_digits.film import whole_ends
+from live_digits.salvage import Held, cut, decodable, free_name
 from live_digits.session import (
     RAW,
     READINGS,
     SCRATCH,
     SESSION,
-    TORN,
     VIDEO,
     is_session,
     load,
@@ -39,13 +31,10 @@ from live_digits.session import (
     raw_beside,
     reserved,
     save,
-    sync,
 )
 
 log = logging.getLogger("live_digits.recordings")
 
-MOST_CUT = 8
-"""Fragments at most that are given up because they do not decode (a power cut may leave such)."""
 MOST_TORN = 256_000_000
 """Bytes at most that a repair cuts off a video: more is no torn end but a damaged file."""
 EXPECTED = 2.0
@@ -129,15 +118,6 @@ def look(path: Path, *, repair: bool = True) -> Session:
         return Session(path, "damaged", found=(f"cannot be read or repaired: {reason}",))
 
 
-@dataclass(frozen=True, slots=True)
-class _Film:
-    """What a video file holds, pixels and seconds; zeros where it holds nothing."""
-
-    seconds: float = 0.0
-    width: int = 0
-    height: int = 0
-
-
 @dataclass(slots=True)
 class _Look:
     """What is found of one session. `torn`: what a repair will do, in words; `lost`: what none can
@@ -148,7 +128,7 @@ class _Look:
     lost: list[str] = field(default_factory=list)
     cuts: dict[Path, int] = field(default_factory=dict)
     content: dict[str, Any] | None = None
-    films: dict[Path, _Film] = field(default_factory=dict)
+    films: dict[Path, Held] = field(default_factory=dict)
     """Each video of a session that was not closed."""
     written: float = 0.0
     """When the session was last written to, seconds since the epoch."""
@@ -193,7 +173,7 @@ class _Look:
         ends = whole_ends(video)
         end = ends[-1]
         if not closed:
-            end, self.films[video] = _decodable(video, ends)
+            end, self.films[video] = decodable(video, ends)
         if size - end > MOST_TORN:
             self.lost.append(f"{video.name} is damaged after {end} of its {size} bytes")
         elif end < size:
@@ -235,12 +215,12 @@ class _Look:
         if scratch.is_file():
             if self.content is None:
                 self.content = load(scratch)
-            os.replace(scratch, _free_name(scratch))
+            os.replace(scratch, free_name(scratch))
         for path, end in self.cuts.items():
-            _cut(path, end)
+            cut(path, end)
         old = self.path / SESSION
         if self.content is None and old.is_file():
-            os.replace(old, _free_name(old))
+            os.replace(old, free_name(old))
         content = dict(self.content or {})
         if content.get("ended") is None:
             content = self._completed(content)
@@ -256,7 +236,7 @@ class _Look:
         listed = {e.get("video"): e for e in entries}
         start, every = 0.0, []
         for video in parts(self.path, VIDEO):
-            film = self.films.get(video, _Film())
+            film = self.films.get(video, Held())
             raw = video.with_name(raw_beside(video.name))
             entry = {
                 "video": video.name,
@@ -291,7 +271,7 @@ def _told(path: Path, seen: _Look, state: State) -> Session:
     videos = parts(path, VIDEO)
     seconds = number(content.get("seconds"))
     if content.get("ended") is None:
-        films = seen.films or {v: _decodable(v, whole_ends(v))[1] for v in videos}
+        films = seen.films or {v: decodable(v, whole_ends(v))[1] for v in videos}
         seconds = sum(films[v].seconds for v in videos if v in films)
     frames = seen.frames if seen.frames is not None else int(number(content.get("frames")))
     return Session(
@@ -340,86 +320,3 @@ def _ends_whole(path: Path, size: int) -> bool:
     with open(path, "rb") as file:
         file.seek(max(0, size - 1))
         return file.read(1) in (b"", b"\n")
-
-
-class _Head(io.RawIOBase):
-    """The first bytes of a file, as if it ended there."""
-
-    def __init__(self, path: Path, end: int) -> None:
-        super().__init__()
-        self._file, self._end = open(path, "rb"), end  # noqa: SIM115
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        left = self._end - self._file.tell()
-        return self._file.read(max(0, left if size < 0 else min(size, left)))
-
-    def tell(self) -> int:
-        return self._file.tell()
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        if whence == io.SEEK_END:
-            return self._file.seek(max(0, self._end + offset))
-        return self._file.seek(offset, whence)
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
-
-
-def _film(path: Path, end: int) -> _Film:
-    """What the first `end` bytes of a video hold, their last second decoded. Raises FFmpegError or
-    ValueError where that fails."""
-    with _Head(path, end) as head, av.open(head, format="mp4") as file:
-        stream = file.streams.best("video")
-        if not isinstance(stream, av.VideoStream) or not file.duration:
-            return _Film()
-        context = stream.codec_context
-        film = _Film(file.duration / av.time_base, context.width, context.height)
-        file.seek(max(0, file.duration - av.time_base))
-        if any(frame.is_corrupt for frame in file.decode(stream)):
-            raise ValueError("a frame is damaged")
-        return film
-
-
-def _decodable(path: Path, ends: list[int]) -> tuple[int, _Film]:
-    """Where a torn video ends at best, and what it holds until there: after its last whole
-    fragment, or a few before it where the disk lost their content."""
-    for end in reversed(ends[-MOST_CUT:]):
-        if end == 0:
-            break
-        try:
-            return end, _film(path, end)
-        except (av.error.FFmpegError, ValueError) as e:
-            log.debug("%s up to byte %d: %s", path, end, e)
-    return ends[-1], _Film()
-
-
-def _cut(path: Path, end: int) -> None:
-    """Moves what stands behind `end` into a file of its own beside it. Raises OSError."""
-    rest = _free_name(path)
-    try:
-        with open(path, "rb") as source, open(rest, "xb") as kept:
-            source.seek(end)
-            shutil.copyfileobj(source, kept)
-            kept.flush()
-            sync(kept.fileno())
-    except OSError:
-        with contextlib.suppress(OSError):
-            rest.unlink()
-        raise
-    os.truncate(path, end)
-
-
-def _free_name(path: Path) -> Path:
-    """A name beside `path` that is not taken, for what is cut off it."""
-    name, count = path.with_name(path.name + TORN), 1
-    while os.path.lexists(name):
-        count += 1
-        name = path.with_name(f"{path.name}{TORN}{count}")
-    return name

@@ -165,10 +165,11 @@ def _line_pieces(found: Regions, boxes: Ints, thin: Image, across: Image, least:
     good &= (np.abs(lean) <= _STEEPEST) & (off <= _LINE_SLACK + _SAG * wide)
     row = np.cumsum(good) - 1
     asked = found.spread(good)
-    at = found.spread(row * columns) + found.at % columns
+    where = found.at[asked]
+    at = found.spread(row * columns)[asked] + where % columns
     inked, crossed = (np.zeros((int(row[-1]) + 1, columns), np.bool_) for _ in range(2))
     for ink, seen in ((thin, inked), (across, crossed)):
-        seen.ravel()[at[asked & (ink.ravel()[found.at] > 0)]] = True
+        seen.ravel()[at[ink.ravel()[where] > 0]] = True
     crossed &= ~inked
     good[good] = inked.sum(axis=1) >= least * (wide[good] - crossed.sum(axis=1))
     chosen = np.flatnonzero(good)

@@ -17,6 +17,7 @@ from live_digits import segment
 from live_digits.config import Settings
 from live_digits.ink import light_on_dark
 from live_digits.pipeline import crops, find
+from live_digits.pixels import above
 from live_digits.reader import read_picture
 from live_digits.rulings import rulings
 from live_digits.training.render import Page
@@ -145,7 +146,7 @@ def test_a_ruling_goes_on_between_broad_strokes() -> None:
     strokes = range(40, 400, 44)
     for x in strokes:
         cv2.line(dark, (x, 172), (x, 228), 200, 16)
-    lines = rulings(np.where(dark > 0, 255, 0).astype(np.uint8), dark).lines
+    lines = rulings(above(dark, 0), dark).lines
     assert all(lines[200, x + 22] for x in strokes if x > 200)
     assert not any(lines[180, x] for x in strokes)
 
@@ -164,14 +165,14 @@ def crossed_lines(width: int) -> tuple[Image, npt.NDArray[np.bool_]]:
 
 def test_lines_that_cross_a_ruling_leave_no_gap_in_it() -> None:
     dark, level = crossed_lines(1)
-    lines = rulings(np.where(dark > 0, 255, 0).astype(np.uint8), dark).lines
+    lines = rulings(above(dark, 0), dark).lines
     assert np.mean(lines[level] > 0) > 0.9
 
 
 def test_a_line_that_is_found_as_a_narrow_one_is_no_broad_one() -> None:
     """Strokes are joined across a broad one from far away."""
     dark, _ = crossed_lines(5)
-    assert not rulings(np.where(dark > 0, 255, 0).astype(np.uint8), dark).broad.any()
+    assert not rulings(above(dark, 0), dark).broad.any()
 
 
 def test_digits_as_pale_as_the_ruling_that_they_stand_on_are_no_part_of_it() -> None:
@@ -185,7 +186,7 @@ def test_digits_as_pale_as_the_ruling_that_they_stand_on_are_no_part_of_it() -> 
             cv2.putText(row, str(i % 10), at, cv2.FONT_HERSHEY_SIMPLEX, 0.7, 80, 2)
     row[ruled > 0] = 0
     dark = np.maximum(ruled, row)
-    lines = rulings(np.where(dark > 0, 255, 0).astype(np.uint8), dark).lines
+    lines = rulings(above(dark, 0), dark).lines
     assert np.mean(lines[ruled > 0] > 0) > 0.9
     assert np.mean(lines[row > 0] > 0) < 0.15
 
@@ -313,9 +314,9 @@ def test_training_sees_boards_and_rulings_as_the_default_network_has() -> None:
     """Else `train` makes another network than the one that comes with the program."""
     assert not light_on_dark(dim_page(24, 2), as_trained=True)
     (fine, level), (wide, _) = crossed_lines(1), crossed_lines(5)
-    lines = rulings(np.where(fine > 0, 255, 0).astype(np.uint8), fine, as_trained=True).lines
+    lines = rulings(above(fine, 0), fine, as_trained=True).lines
     assert np.mean(lines[level] > 0) < 0.9
-    assert rulings(np.where(wide > 0, 255, 0).astype(np.uint8), wide, as_trained=True).broad.any()
+    assert rulings(above(wide, 0), wide, as_trained=True).broad.any()
     grey, boxes = page(1280, 720)
     ids = np.zeros(grey.shape, np.uint16)
     for number, b in enumerate(boxes, 1):

@@ -226,7 +226,7 @@ def test_a_repair_that_the_disk_refuses_loses_nothing(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("live_digits.recordings.shutil.copyfileobj", full)
+    monkeypatch.setattr("live_digits.salvage.shutil.copyfileobj", full)
     found = look(copy)
     assert found.state == "damaged"
     assert "No space left" in found.found[0]

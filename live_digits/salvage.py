@@ -1,0 +1,118 @@
+"""What a crash left of a file: how much of a film still plays, and the torn rest put aside.
+
+Nothing is taken away: what is cut off a file is kept beside it under its name and `.torn`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2  # noqa: F401 (before av: see pyproject.toml)
+
+import av
+import av.error
+
+from live_digits.session import TORN, sync
+
+log = logging.getLogger("live_digits.salvage")
+
+MOST_CUT = 8
+"""Fragments at most that are given up because they do not decode (a power cut may leave such)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a video file holds, pixels and seconds; zeros where it holds nothing."""
+
+    seconds: float = 0.0
+    width: int = 0
+    height: int = 0
+
+
+class _Head(io.RawIOBase):
+    """The first bytes of a file, as if it ended there."""
+
+    def __init__(self, path: Path, end: int) -> None:
+        super().__init__()
+        self._file, self._end = open(path, "rb"), end  # noqa: SIM115
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._end - self._file.tell()
+        return self._file.read(max(0, left if size < 0 else min(size, left)))
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_END:
+            return self._file.seek(max(0, self._end + offset))
+        return self._file.seek(offset, whence)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _film(path: Path, end: int) -> Held:
+    """What the first `end` bytes of a video hold, their last second decoded. Raises FFmpegError or
+    ValueError where that fails."""
+    with _Head(path, end) as head, av.open(head, format="mp4") as file:
+        stream = file.streams.best("video")
+        if not isinstance(stream, av.VideoStream) or not file.duration:
+            return Held()
+        context = stream.codec_context
+        film = Held(file.duration / av.time_base, context.width, context.height)
+        file.seek(max(0, file.duration - av.time_base))
+        if any(frame.is_corrupt for frame in file.decode(stream)):
+            raise ValueError("a frame is damaged")
+        return film
+
+
+def decodable(path: Path, ends: list[int]) -> tuple[int, Held]:
+    """Where a torn video ends at best, and what it holds until there: after its last whole
+    fragment, or a few before it where the disk lost their content."""
+    for end in reversed(ends[-MOST_CUT:]):
+        if end == 0:
+            break
+        try:
+            return end, _film(path, end)
+        except (av.error.FFmpegError, ValueError) as e:
+            log.debug("%s up to byte %d: %s", path, end, e)
+    return ends[-1], Held()
+
+
+def cut(path: Path, end: int) -> None:
+    """Moves what stands behind `end` into a file of its own beside it. Raises OSError."""
+    rest = free_name(path)
+    try:
+        with open(path, "rb") as source, open(rest, "xb") as kept:
+            source.seek(end)
+            shutil.copyfileobj(source, kept)
+            kept.flush()
+            sync(kept.fileno())
+    except OSError:
+        with contextlib.suppress(OSError):
+            rest.unlink()
+        raise
+    os.truncate(path, end)
+
+
+def free_name(path: Path) -> Path:
+    """A name beside `path` that is not taken, for what is cut off it."""
+    name, count = path.with_name(path.name + TORN), 1
+    while os.path.lexists(name):
+        count += 1
+        name = path.with_name(f"{path.name}{TORN}{count}")
+    return name
