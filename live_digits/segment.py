@@ -40,13 +40,27 @@ _PART = 0.55
 """A piece lower than this share of its neighbour may be a part of it."""
 _NEAR = 0.3
 """Parts lie no farther off than this share of the larger one's height."""
-_HALVES_NEAR = 0.16
-"""Two pieces of about one height may be halves of a digit when this near."""
-_HALVES_WIDE = 1.05
-"""... and no wider together than this times their height."""
 _MOST_JOINED = 4
 _EDGE_SPAN = 0.45
 """A piece at the frame's edge that spans this share of the frame is desk, shadow or page edge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Joining:
+    """What two pieces may be one digit, as shares of heights. `taller`: of the larger one's, with a
+    part. Halves of about one height: `near` and `wide` of both together, or `stacked` for wide
+    where one lies over the other, as a 5's hook under its bar; `high` of the larger one's."""
+
+    taller: float
+    near: float
+    wide: float
+    stacked: float
+    high: float
+
+
+JOINING = Joining(taller=1.6, near=0.18, wide=1.05, stacked=1.35, high=2.3)
+AS_TRAINED = Joining(taller=1.5, near=0.16, wide=1.05, stacked=1.05, high=2.2)
+"""As the default network learned it; see `pipeline.find`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +89,9 @@ def union(boxes: Iterable[Box]) -> Box:
     return Box(x, y, max(rights) - x, max(bottoms) - y)
 
 
-def propose(blobs: Sequence[Blob], labels: Labels, shape: tuple[int, ...]) -> tuple[Proposal, ...]:
+def propose(
+    blobs: Sequence[Blob], labels: Labels, shape: tuple[int, ...], joining: Joining = JOINING
+) -> tuple[Proposal, ...]:
     """All proposals for the blobs of a picture of `shape`. Cuts write new piece ids to `labels`."""
     blobs = [b for b in blobs if not _is_border(b.box, shape)]
     found: dict[frozenset[int], Proposal] = {}
@@ -90,7 +106,7 @@ def propose(blobs: Sequence[Blob], labels: Labels, shape: tuple[int, ...]) -> tu
                 _add(found, parts[start:stop], primary=stop - start == len(parts))
         if len(parts) > _MOST_JOINED:
             _add(found, parts, primary=True)
-    for group, sure in _joins(blobs):
+    for group, sure in _joins(blobs, joining):
         pieces = [p for b in group for p in parts_of[b.id]]
         _add(found, pieces, primary=sure)
         if sure:
@@ -196,7 +212,7 @@ def _gap(a: Box, b: Box) -> tuple[int, int]:
     return max(a.x, b.x) - min(a.right, b.right), max(a.y, b.y) - min(a.bottom, b.bottom)
 
 
-def _joins(blobs: Sequence[Blob]) -> list[tuple[tuple[Blob, ...], bool]]:
+def _joins(blobs: Sequence[Blob], joining: Joining) -> list[tuple[tuple[Blob, ...], bool]]:
     """Groups of blobs that may be one digit, and whether they surely belong together."""
     if len(blobs) < 2:
         return []
@@ -204,18 +220,20 @@ def _joins(blobs: Sequence[Blob]) -> list[tuple[tuple[Blob, ...], bool]]:
     x0, y0, x1, y1 = (
         np.array([getattr(b.box, k) for b in blobs]) for k in ("x", "y", "right", "bottom")
     )
-    high, wide = np.maximum(y1 - y0, 1), x1 - x0
-    reach = _NEAR * np.maximum(high, wide / 2)[:, None]
+    high, width = np.maximum(y1 - y0, 1), x1 - x0
+    reach = _NEAR * np.maximum(high, width / 2)[:, None]
     across = np.maximum(x0[:, None], x0) - np.minimum(x1[:, None], x1)
     down = np.maximum(y0[:, None], y0) - np.minimum(y1[:, None], y1)
     near = (across <= reach) & (down <= reach)
     np.fill_diagonal(near, False)
     lower = high < _PART * high[:, None]
-    smaller = near & lower & (wide < 1.2 * high[:, None])
+    smaller = near & lower & (width < 1.2 * high[:, None])
     alike = near & ~lower & (high <= high[:, None])
     for i in (int(k) for k in np.flatnonzero((smaller | alike).any(axis=1))):
         big = blobs[i]
-        parts = [blobs[int(j)] for j in np.flatnonzero(smaller[i]) if _fits(big, blobs[int(j)])]
+        parts = [
+            blobs[int(j)] for j in np.flatnonzero(smaller[i]) if _fits(big, blobs[int(j)], joining)
+        ]
         parts = sorted(parts, key=lambda p: -p.ink)[: _MOST_JOINED - 1]
         for p in parts:
             groups.append(((big, p), _belongs(big.box, p.box)))
@@ -225,16 +243,17 @@ def _joins(blobs: Sequence[Blob]) -> list[tuple[tuple[Blob, ...], bool]]:
             if high[j] == high[i] and j < i:
                 continue
             both = union((big.box, blobs[j].box))
-            close = max(across[i, j], down[i, j]) <= _HALVES_NEAR * both.h
-            if close and both.w <= _HALVES_WIDE * both.h and both.h <= 2.2 * high[i]:
+            wide = joining.stacked if across[i, j] < 0 else joining.wide
+            close = max(across[i, j], down[i, j]) <= joining.near * both.h
+            if close and both.w <= wide * both.h and both.h <= joining.high * high[i]:
                 groups.append(((big, blobs[j]), False))
     return groups
 
 
-def _fits(big: Blob, part: Blob) -> bool:
+def _fits(big: Blob, part: Blob, joining: Joining) -> bool:
     """A part makes its digit little taller or wider."""
     both = union((big.box, part.box))
-    return both.h <= 1.5 * big.box.h and both.w <= max(1.75 * big.box.h, 1.3 * big.box.w)
+    return both.h <= joining.taller * big.box.h and both.w <= max(1.75 * big.box.h, 1.3 * big.box.w)
 
 
 def _belongs(big: Box, part: Box) -> bool:

@@ -9,14 +9,23 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from live_digits.segment import MOST_PROPOSALS, Blob, Proposal, propose, union
+from live_digits.segment import (
+    AS_TRAINED,
+    JOINING,
+    MOST_PROPOSALS,
+    Blob,
+    Joining,
+    Proposal,
+    propose,
+    union,
+)
 from live_digits.types import Box, Image
 
 Labels = npt.NDArray[np.int32]
 Found = tuple[tuple[Proposal, ...], Labels]
 
 
-def proposals_of(ink: Image) -> Found:
+def proposals_of(ink: Image, joining: Joining = JOINING) -> Found:
     """What is proposed for a binary picture, and the labels afterwards."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
     blobs = [
@@ -24,7 +33,7 @@ def proposals_of(ink: Image) -> Found:
         for i in range(1, count)
     ]
     pieces = np.asarray(labels, np.int32)
-    return propose(blobs, pieces, ink.shape), pieces
+    return propose(blobs, pieces, ink.shape, joining), pieces
 
 
 def page(width: int = 320, height: int = 200) -> Image:
@@ -178,6 +187,33 @@ def test_halves_of_a_broken_digit_are_offered_as_one() -> None:
     found, _ = proposals_of(ink)
     assert best(found, ring).box == ring
     assert len(best(found, ring).pieces) >= 2
+
+
+def slanted_five(across: int) -> tuple[Image, Box, Box]:
+    """A wide 5 in two halves of about one height, the upper one `across` pixels to the right."""
+    ink = page()
+    cv2.line(ink, (100, 82), (108, 64), 255, 4)
+    cv2.line(ink, (108, 64), (146, 60), 255, 4)
+    upper = tight(ink > 0)
+    cv2.ellipse(ink, (126 - across, 104), (14, 13), 0, -90, 110, 255, 4)
+    cv2.line(ink, (126 - across, 91), (114 - across, 92), 255, 4)
+    return ink, upper, tight((ink > 0) & (np.arange(ink.shape[0]) > upper.bottom)[:, None])
+
+
+@pytest.mark.parametrize("across", [10, 20, 30])
+def test_a_wide_five_whose_halves_lie_over_each_other_is_offered_as_one(across: int) -> None:
+    ink, upper, lower = slanted_five(across)
+    assert cv2.connectedComponents(ink)[0] == 3
+    found, pieces = proposals_of(ink)
+    whole = best(found, union((upper, lower)))
+    assert whole.box == union((upper, lower))
+    assert set(np.unique(pieces[ink > 0])) == set(whole.pieces)
+
+
+def test_training_joins_as_the_default_network_learned_it() -> None:
+    ink, upper, lower = slanted_five(30)
+    found, _ = proposals_of(ink, AS_TRAINED)
+    assert best(found, union((upper, lower))).box != union((upper, lower))
 
 
 @pytest.mark.parametrize("box", [Box(50, 50, 60, 8), Box(50, 50, 200, 20), Box(50, 50, 40, 14)])
