@@ -40,6 +40,10 @@ _PART = 0.55
 """A piece lower than this share of its neighbour may be a part of it."""
 _NEAR = 0.3
 """Parts lie no farther off than this share of the larger one's height."""
+_HALVES_NEAR = 0.16
+"""Two pieces of about one height may be halves of a digit when this near."""
+_HALVES_WIDE = 1.05
+"""... and, side by side, no wider together than this times their height."""
 _MOST_JOINED = 4
 _EDGE_SPAN = 0.45
 """A piece at the frame's edge that spans this share of the frame is desk, shadow or page edge."""
@@ -47,19 +51,16 @@ _EDGE_SPAN = 0.45
 
 @dataclass(frozen=True, slots=True)
 class Joining:
-    """What two pieces may be one digit, as shares of heights. `taller`: of the larger one's, with a
-    part. Halves of about one height: `near` and `wide` of both together, or `stacked` for wide
-    where one lies over the other, as a 5's hook under its bar; `high` of the larger one's."""
+    """How large two pieces may be together to be one digit. With a part: `taller` times as high as
+    the larger one. Halves of which one lies over the other, as a 5's hook under its bar: `stacked`
+    times as wide as high."""
 
     taller: float
-    near: float
-    wide: float
     stacked: float
-    high: float
 
 
-JOINING = Joining(taller=1.6, near=0.18, wide=1.05, stacked=1.35, high=2.3)
-AS_TRAINED = Joining(taller=1.5, near=0.16, wide=1.05, stacked=1.05, high=2.2)
+JOINING = Joining(taller=1.6, stacked=1.35)
+AS_TRAINED = Joining(taller=1.5, stacked=_HALVES_WIDE)
 """As the default network learned it; see `pipeline.find`."""
 
 
@@ -220,14 +221,14 @@ def _joins(blobs: Sequence[Blob], joining: Joining) -> list[tuple[tuple[Blob, ..
     x0, y0, x1, y1 = (
         np.array([getattr(b.box, k) for b in blobs]) for k in ("x", "y", "right", "bottom")
     )
-    high, width = np.maximum(y1 - y0, 1), x1 - x0
-    reach = _NEAR * np.maximum(high, width / 2)[:, None]
+    high, wide = np.maximum(y1 - y0, 1), x1 - x0
+    reach = _NEAR * np.maximum(high, wide / 2)[:, None]
     across = np.maximum(x0[:, None], x0) - np.minimum(x1[:, None], x1)
     down = np.maximum(y0[:, None], y0) - np.minimum(y1[:, None], y1)
     near = (across <= reach) & (down <= reach)
     np.fill_diagonal(near, False)
     lower = high < _PART * high[:, None]
-    smaller = near & lower & (width < 1.2 * high[:, None])
+    smaller = near & lower & (wide < 1.2 * high[:, None])
     alike = near & ~lower & (high <= high[:, None])
     for i in (int(k) for k in np.flatnonzero((smaller | alike).any(axis=1))):
         big = blobs[i]
@@ -243,9 +244,9 @@ def _joins(blobs: Sequence[Blob], joining: Joining) -> list[tuple[tuple[Blob, ..
             if high[j] == high[i] and j < i:
                 continue
             both = union((big.box, blobs[j].box))
-            wide = joining.stacked if across[i, j] < 0 else joining.wide
-            close = max(across[i, j], down[i, j]) <= joining.near * both.h
-            if close and both.w <= wide * both.h and both.h <= joining.high * high[i]:
+            widest = joining.stacked if across[i, j] < 0 else _HALVES_WIDE
+            close = max(across[i, j], down[i, j]) <= _HALVES_NEAR * both.h
+            if close and both.w <= widest * both.h and both.h <= 2.2 * high[i]:
                 groups.append(((big, blobs[j]), False))
     return groups
 
