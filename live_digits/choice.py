@@ -89,7 +89,8 @@ def choose(candidates: Sequence[Candidate], probabilities: Floats) -> set[int]:
     worth = {i: _worth(c, probabilities[i]) for i, c in enumerate(candidates) if likely[i]}
     worth = {i: v for i, v in worth.items() if v > 0}
     chosen: set[int] = set()
-    for group in _rivals([(i, candidates[i].pieces) for i in worth]):
+    for rivals in _rivals([(i, candidates[i].pieces) for i in worth]):
+        group = _worth_their_parts(rivals, candidates, worth)
         if len(group) == 1:
             chosen.update(group)
         elif len(group) <= _EXHAUSTIVE:
@@ -176,6 +177,18 @@ def _rivals(items: Sequence[tuple[int, frozenset[int]]]) -> list[list[int]]:
     for i, pieces in items:
         groups[find(next(iter(pieces)))].append(i)
     return list(groups.values())
+
+
+def _worth_their_parts(
+    group: Sequence[int], candidates: Sequence[Candidate], worth: Mapping[int, float]
+) -> list[int]:
+    """Without those that bring less than what lies within them."""
+    kept: list[int] = []
+    for i in sorted(group, key=lambda i: len(candidates[i].pieces)):
+        parts = [j for j in kept if candidates[j].pieces < candidates[i].pieces]
+        if sum(worth[j] for j in _greedy(parts, candidates, worth)) <= worth[i]:
+            kept.append(i)
+    return kept
 
 
 def _best_set(

@@ -21,7 +21,7 @@ from live_digits.crops import normalise
 from live_digits.pixels import above, halved
 from live_digits.regions import Regions, regions
 from live_digits.rulings import Ruled, healed, paths, rims, rulings
-from live_digits.segment import AS_TRAINED, JOINING, Blob, propose
+from live_digits.segment import Blob, propose
 from live_digits.types import CROP_SIZE, Box, Candidate, Doubles, Floats, Image, Stages
 
 Labels = npt.NDArray[np.int32]
@@ -225,7 +225,7 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap, as_trained: 
     if lines.any():
         blobs = [b for b in blobs if not _rest(b, labels, lines, dark.raw)]
     lap("pieces")
-    proposals = propose(blobs, labels, grey.shape, AS_TRAINED if as_trained else JOINING)
+    proposals = propose(blobs, labels, grey.shape, clusters=not as_trained)
     rim = cv2.dilate(np.where(labels > 0, 255, 0).astype(np.uint8), _SOFT_RIM)
     stages = Stages(even, blur, edges, dilated, np.asarray(cv2.bitwise_and(own, rim), np.uint8))
     height, width = image.shape[:2]

@@ -9,7 +9,7 @@ proposals is bounded whatever the picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy.typing as npt
 from live_digits.types import Box
 
 Labels = npt.NDArray[np.int32]
+Sides = npt.NDArray[np.intp]
 
 MOST_PROPOSALS = 800
 """Proposals beyond this, those with the least ink first, are left out."""
@@ -45,23 +46,20 @@ _HALVES_NEAR = 0.16
 _HALVES_WIDE = 1.05
 """... and, side by side, no wider together than this times their height."""
 _MOST_JOINED = 4
+_HIGHER = 1.5
+"""A part makes its digit no higher than this times the larger one's height."""
+_MOST_CLUSTERED = 6
+"""More pieces than these are no broken digit."""
+_CLUSTER_NEAR, _CLUSTER_FAR = 0.2, 0.4
+"""What is nearest to each other may be one digit when no farther apart than this share of its
+height; farther than so many of the larger one's sides nothing is looked at."""
+_CLUSTER_WIDE = 1.6
+"""Pieces over each other, as a 5's wide bar over its hook, are no wider than this times their
+height; side by side `_HALVES_WIDE`."""
+_CLUSTER_STRANGE = 0.05
+"""Ink with its middle in the cluster's box, but not of it, as a share of its own: it is a frame."""
 _EDGE_SPAN = 0.45
 """A piece at the frame's edge that spans this share of the frame is desk, shadow or page edge."""
-
-
-@dataclass(frozen=True, slots=True)
-class Joining:
-    """How large two pieces may be together to be one digit. With a part: `taller` times as high as
-    the larger one. Halves of which one lies over the other, as a 5's hook under its bar: `stacked`
-    times as wide as high."""
-
-    taller: float
-    stacked: float
-
-
-JOINING = Joining(taller=1.6, stacked=1.35)
-AS_TRAINED = Joining(taller=1.5, stacked=_HALVES_WIDE)
-"""As the default network learned it; see `pipeline.find`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +89,10 @@ def union(boxes: Iterable[Box]) -> Box:
 
 
 def propose(
-    blobs: Sequence[Blob], labels: Labels, shape: tuple[int, ...], joining: Joining = JOINING
+    blobs: Sequence[Blob], labels: Labels, shape: tuple[int, ...], clusters: bool = True
 ) -> tuple[Proposal, ...]:
-    """All proposals for the blobs of a picture of `shape`. Cuts write new piece ids to `labels`."""
+    """All proposals for the blobs of a picture of `shape`. Cuts write new piece ids to `labels`.
+    `clusters`: whether digits in many pieces are looked for as well."""
     blobs = [b for b in blobs if not _is_border(b.box, shape)]
     found: dict[frozenset[int], Proposal] = {}
     parts_of: dict[int, tuple[Blob, ...]] = {}
@@ -107,7 +106,10 @@ def propose(
                 _add(found, parts[start:stop], primary=stop - start == len(parts))
         if len(parts) > _MOST_JOINED:
             _add(found, parts, primary=True)
-    for group, sure in _joins(blobs, joining):
+    groups = _joins(blobs)
+    if clusters:
+        groups += [(group, False) for group in _clusters(blobs)]
+    for group, sure in groups:
         pieces = [p for b in group for p in parts_of[b.id]]
         _add(found, pieces, primary=sure)
         if sure:
@@ -213,18 +215,15 @@ def _gap(a: Box, b: Box) -> tuple[int, int]:
     return max(a.x, b.x) - min(a.right, b.right), max(a.y, b.y) - min(a.bottom, b.bottom)
 
 
-def _joins(blobs: Sequence[Blob], joining: Joining) -> list[tuple[tuple[Blob, ...], bool]]:
+def _joins(blobs: Sequence[Blob]) -> list[tuple[tuple[Blob, ...], bool]]:
     """Groups of blobs that may be one digit, and whether they surely belong together."""
     if len(blobs) < 2:
         return []
     groups: list[tuple[tuple[Blob, ...], bool]] = []
-    x0, y0, x1, y1 = (
-        np.array([getattr(b.box, k) for b in blobs]) for k in ("x", "y", "right", "bottom")
-    )
+    bounds = x0, y0, x1, y1 = _bounds(blobs)
     high, wide = np.maximum(y1 - y0, 1), x1 - x0
     reach = _NEAR * np.maximum(high, wide / 2)[:, None]
-    across = np.maximum(x0[:, None], x0) - np.minimum(x1[:, None], x1)
-    down = np.maximum(y0[:, None], y0) - np.minimum(y1[:, None], y1)
+    across, down = _apart(bounds)
     near = (across <= reach) & (down <= reach)
     np.fill_diagonal(near, False)
     lower = high < _PART * high[:, None]
@@ -232,9 +231,7 @@ def _joins(blobs: Sequence[Blob], joining: Joining) -> list[tuple[tuple[Blob, ..
     alike = near & ~lower & (high <= high[:, None])
     for i in (int(k) for k in np.flatnonzero((smaller | alike).any(axis=1))):
         big = blobs[i]
-        parts = [
-            blobs[int(j)] for j in np.flatnonzero(smaller[i]) if _fits(big, blobs[int(j)], joining)
-        ]
+        parts = [blobs[int(j)] for j in np.flatnonzero(smaller[i]) if _fits(big, blobs[int(j)])]
         parts = sorted(parts, key=lambda p: -p.ink)[: _MOST_JOINED - 1]
         for p in parts:
             groups.append(((big, p), _belongs(big.box, p.box)))
@@ -244,17 +241,70 @@ def _joins(blobs: Sequence[Blob], joining: Joining) -> list[tuple[tuple[Blob, ..
             if high[j] == high[i] and j < i:
                 continue
             both = union((big.box, blobs[j].box))
-            widest = joining.stacked if across[i, j] < 0 else _HALVES_WIDE
             close = max(across[i, j], down[i, j]) <= _HALVES_NEAR * both.h
-            if close and both.w <= widest * both.h and both.h <= 2.2 * high[i]:
+            if close and both.w <= _HALVES_WIDE * both.h and both.h <= 2.2 * high[i]:
                 groups.append(((big, blobs[j]), False))
     return groups
 
 
-def _fits(big: Blob, part: Blob, joining: Joining) -> bool:
+def _clusters(blobs: Sequence[Blob]) -> list[tuple[Blob, ...]]:
+    """Groups of blobs that lie nearer to each other than to any other and have a digit's shape."""
+    if len(blobs) < 2:
+        return []
+    x0, y0, x1, y1 = _bounds(blobs)
+    ink, middle_x, middle_y = np.array([b.ink for b in blobs]), (x0 + x1) / 2, (y0 + y1) / 2
+    groups: list[tuple[Blob, ...]] = []
+    for members, box, gap, stacked in _merges(blobs):
+        widest = (_CLUSTER_WIDE if stacked else _HALVES_WIDE) * box.h
+        if len(members) > _MOST_CLUSTERED or box.w > widest or gap > _CLUSTER_NEAR * box.h:
+            continue
+        inside = (middle_x > box.x) & (middle_x < box.right)
+        inside &= (middle_y > box.y) & (middle_y < box.bottom)
+        if ink[inside].sum() <= (1 + _CLUSTER_STRANGE) * ink[members].sum():
+            groups.append(tuple(blobs[k] for k in members))
+    return groups
+
+
+def _merges(blobs: Sequence[Blob]) -> Iterator[tuple[list[int], Box, float, bool]]:
+    """The steps of single linkage (P. Sneath, "The application of computers to taxonomy", 1957):
+    the indices and box of what each joins, across what gap, and whether one lies over the other."""
+    bounds = x0, y0, x1, y1 = _bounds(blobs)
+    across, down = _apart(bounds)
+    apart = np.hypot(np.maximum(across, 0), np.maximum(down, 0))
+    side = np.maximum(x1 - x0, y1 - y0)
+    near = np.triu(apart <= _CLUSTER_FAR * np.maximum(side[:, None], side), 1)
+    pairs, gaps = np.argwhere(near), apart[near]
+    owner, members = list(range(len(blobs))), [[i] for i in range(len(blobs))]
+    boxes = [b.box for b in blobs]
+    for at in np.argsort(gaps, kind="stable").tolist():
+        one, other = (owner[k] for k in pairs[at].tolist())
+        if one == other:
+            continue
+        stacked = _gap(boxes[one], boxes[other])[0] < 0
+        boxes[one] = union((boxes[one], boxes[other]))
+        for k in members[other]:
+            owner[k] = one
+        members[one] = members[one] + members[other]
+        yield members[one], boxes[one], float(gaps[at]), stacked
+
+
+def _bounds(blobs: Sequence[Blob]) -> tuple[Sides, Sides, Sides, Sides]:
+    """Left, top, right and bottom of all boxes."""
+    x0, y0, x1, y1 = np.array([(b.box.x, b.box.y, b.box.right, b.box.bottom) for b in blobs]).T
+    return x0, y0, x1, y1
+
+
+def _apart(bounds: tuple[Sides, Sides, Sides, Sides]) -> tuple[Sides, Sides]:
+    """Empty pixels between each two boxes, across and down; negative where they overlap."""
+    x0, y0, x1, y1 = bounds
+    across = np.maximum(x0[:, None], x0) - np.minimum(x1[:, None], x1)
+    return across, np.maximum(y0[:, None], y0) - np.minimum(y1[:, None], y1)
+
+
+def _fits(big: Blob, part: Blob) -> bool:
     """A part makes its digit little taller or wider."""
     both = union((big.box, part.box))
-    return both.h <= joining.taller * big.box.h and both.w <= max(1.75 * big.box.h, 1.3 * big.box.w)
+    return both.h <= _HIGHER * big.box.h and both.w <= max(1.75 * big.box.h, 1.3 * big.box.w)
 
 
 def _belongs(big: Box, part: Box) -> bool:

@@ -149,6 +149,17 @@ def test_a_long_chain_of_rivals_is_resolved_to_the_sure_ones() -> None:
     assert sorted((d.box.x, d.digit) for d in found.digits) == [(20 * i, i) for i in range(10)]
 
 
+def test_many_sure_digits_are_read_though_each_is_worth_less_than_all_in_one() -> None:
+    # Together they look like an 8, nearly for sure, with more ink than any one of them.
+    singles = [candidate(20 * i, {i}, primary=False) for i in range(10)]
+    pairs = [candidate(20 * i, {i, i + 1}, w=40, primary=False) for i in range(9)]
+    ink = sum(c.ink for c in singles)
+    together = replace(candidate(0, set(range(10)), w=200, primary=False), ink=ink)
+    answers = rows(*[(i, 0.95) for i in range(10)], *[(0, 0.65)] * 9, (8, 0.9))
+    found = resolve_once([*singles, *pairs, together], answers, SETTINGS)
+    assert sorted((d.box.x, d.digit) for d in found.digits) == [(20 * i, i) for i in range(10)]
+
+
 def test_numbered_counts_from_1_in_order() -> None:
     digits = [Digit(Box(0, 0, 1, 1), 4, 0.9, 77), Digit(Box(5, 0, 1, 1), 2, 0.8, 3)]
     assert [(d.digit, d.track) for d in numbered(digits)] == [(4, 1), (2, 2)]

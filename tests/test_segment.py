@@ -10,11 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from live_digits.segment import (
-    AS_TRAINED,
-    JOINING,
     MOST_PROPOSALS,
     Blob,
-    Joining,
     Proposal,
     propose,
     union,
@@ -25,7 +22,7 @@ Labels = npt.NDArray[np.int32]
 Found = tuple[tuple[Proposal, ...], Labels]
 
 
-def proposals_of(ink: Image, joining: Joining = JOINING) -> Found:
+def proposals_of(ink: Image, clusters: bool = True) -> Found:
     """What is proposed for a binary picture, and the labels afterwards."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
     blobs = [
@@ -33,7 +30,7 @@ def proposals_of(ink: Image, joining: Joining = JOINING) -> Found:
         for i in range(1, count)
     ]
     pieces = np.asarray(labels, np.int32)
-    return propose(blobs, pieces, ink.shape, joining), pieces
+    return propose(blobs, pieces, ink.shape, clusters), pieces
 
 
 def page(width: int = 320, height: int = 200) -> Image:
@@ -210,9 +207,55 @@ def test_a_wide_five_whose_halves_lie_over_each_other_is_offered_as_one(across: 
     assert set(np.unique(pieces[ink > 0])) == set(whole.pieces)
 
 
+def three_in_pieces() -> tuple[Image, Box]:
+    """A 3 in three pieces of which none is near each of the others."""
+    ink = page()
+    cv2.line(ink, (80, 60), (124, 60), 255, 4)
+    cv2.line(ink, (124, 70), (102, 88), 255, 4)
+    cv2.ellipse(ink, (100, 112), (26, 18), 0, -60, 130, 255, 4)
+    return ink, tight(ink > 0)
+
+
+def test_a_digit_in_three_pieces_is_offered_as_one() -> None:
+    ink, whole = three_in_pieces()
+    assert cv2.connectedComponents(ink)[0] == 4
+    found, pieces = proposals_of(ink)
+    digit = best(found, whole)
+    assert digit.box == whole
+    assert set(np.unique(pieces[ink > 0])) == set(digit.pieces)
+
+
+def frame(ink: Image) -> Box:
+    """Four lines that do not quite touch, and the box of what they frame."""
+    for x in (80, 140):
+        cv2.line(ink, (x, 45), (x, 125), 255, 1)
+    for y in (40, 130):
+        cv2.line(ink, (84, y), (136, y), 255, 1)
+    return tight(ink > 0)
+
+
+def test_pieces_around_other_ink_are_a_frame_and_no_digit() -> None:
+    empty, full = page(), page()
+    around = frame(empty)
+    assert around == frame(full)
+    assert any(p.box == around for p in proposals_of(empty)[0])
+    digit = write(full, "5", 95, 100, 1.2, 4)
+    found = proposals_of(full)[0]
+    assert any(p.box == digit and p.primary for p in found)
+    assert all(p.ink == np.count_nonzero(full) for p in found if p.box == around)
+
+
+def test_digits_far_from_each_other_are_offered_by_themselves() -> None:
+    ink = page()
+    boxes = {write(ink, text, x, 120, 1.0) for text, x in (("1", 20), ("7", 90), ("3", 160))}
+    found = proposals_of(ink)[0]
+    assert {p.box for p in found if p.primary} == boxes
+    assert all(p.box.w <= max(b.w for b in boxes) for p in found)
+
+
 def test_training_joins_as_the_default_network_learned_it() -> None:
     ink, upper, lower = slanted_five(30)
-    found, _ = proposals_of(ink, AS_TRAINED)
+    found, _ = proposals_of(ink, clusters=False)
     assert best(found, union((upper, lower))).box != union((upper, lower))
 
 
