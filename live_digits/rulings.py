@@ -204,8 +204,10 @@ def _on_path(
 ) -> npt.NDArray[np.bool_]:
     """Which pixels (flat indices) of each `line` keep to its path: digits in a row, as pale as the
     ruling that they stand on, grow together with it."""
+    if not where.size:
+        return np.zeros(0, np.bool_)
     y, x = np.divmod(where, columns)
-    at, shape = line * columns + x, (int(line.max(initial=-1)) + 1, columns)
+    at, shape = line * columns + x, (int(line.max()) + 1, columns)
     top, low = np.full(shape, np.iinfo(np.int64).max), np.full(shape, -1)
     np.minimum.at(top.ravel(), at, y)
     np.maximum.at(low.ravel(), at, y)

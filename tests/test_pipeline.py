@@ -72,6 +72,14 @@ def test_the_smallest_pictures_pass(chosen: PipelineSettings, shape: tuple[int, 
 
 
 @pytest.mark.parametrize("chosen", PROFILES)
+def test_lines_of_which_no_pixel_is_pale_enough_pass(chosen: PipelineSettings) -> None:
+    image = np.full((23, 61), 230, np.uint8)
+    image[9:11, 8:17] = 20
+    image[8, 35:44] = image[12:14, 35:44] = 20
+    assert all(c.box.w <= 36 for c in find(image, chosen).candidates)
+
+
+@pytest.mark.parametrize("chosen", PROFILES)
 def test_grey_and_colour_of_the_same_greys_are_one(chosen: PipelineSettings) -> None:
     grey, _ = page(320, 240)
     colour = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
