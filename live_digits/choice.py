@@ -37,9 +37,10 @@ _INSIDE, _SMALL, _BITS = 0.8, 0.5, 2
 no digit. What holds more than so many is none itself: a frame, not a 0."""
 _GRAIN = 0.02
 """What is lower than this share of it does not make it one: specks inside a huge digit."""
-_SIDES = 0.12
-"""A 1's paper is about as light on its left as on its right; an edge's is not. Other narrow digits
-that are sure may lie where a shadow begins."""
+_SIDES = 0.35
+"""A 1's paper is about as light on its left as on its right, to this share of how much darker the 1
+is; an edge's is not, nor a soft shade's. Other narrow digits that are sure may lie where a shadow
+begins."""
 _LEANING = 1.0
 """A 1 is no wider than this times its height: nobody leans it by more than 45 degrees."""
 _FAINT = 16

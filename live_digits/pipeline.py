@@ -229,11 +229,11 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap, as_trained: 
     rim = cv2.dilate(np.where(labels > 0, 255, 0).astype(np.uint8), _SOFT_RIM)
     stages = Stages(even, blur, edges, dilated, np.asarray(cv2.bitwise_and(own, rim), np.uint8))
     height, width = image.shape[:2]
-    dark_of = _piece_darkness(dark.raw, labels, where)
+    dark_of, grey_of = (_piece_means(picture, labels, where) for picture in (dark.raw, grey))
     candidates = tuple(
         Candidate(
             _to_frame(p.box, scale, width, height), p.pieces, p.primary, p.ink,
-            round(sum(dark_of[i] for i in p.pieces) / len(p.pieces)), _sides(grey, p.box),
+            round(_mean(dark_of, p.pieces)), _sides(grey, p.box, _mean(grey_of, p.pieces)),
         )
         for p in proposals
     )  # fmt: skip
@@ -268,10 +268,11 @@ def _rest(blob: Blob, labels: Labels, lines: Image, raw: Image) -> bool:
     return float(dark[own].mean()) < _PEN * float(dark[ruled].mean())
 
 
-def _sides(grey: Image, box: Box) -> float:
-    """How much the paper to the left of a narrow box and to its right differ, 0…1; the lighter part
-    of each strip counts, since a neighbour's ink may reach into it. Where the picture ends there is
-    no paper: what it cuts off may be anything. Wider boxes are not asked."""
+def _sides(grey: Image, box: Box, ink: float) -> float:
+    """How much the paper to the left of a narrow box and to its right differ, as a share of how
+    much darker its ink is, of this mean grey; the lighter part of each strip counts, since a
+    neighbour's ink may reach into it. Where the picture ends there is no paper: what it cuts off
+    may be anything. Wider boxes are not asked."""
     if box.w > _SIDES_ASKED * box.h:
         return 0.0
     w = max(2, round(_SIDE_WIDTH * box.h))
@@ -282,14 +283,18 @@ def _sides(grey: Image, box: Box) -> float:
             return 1.0
         at = int(_SIDE_LIGHT * (strip.size - 1))
         levels.append(int(np.partition(strip, at)[at]))
-    return abs(levels[0] - levels[1]) / max(*levels, 1)
+    return abs(levels[0] - levels[1]) / max(sum(levels) / 2 - ink, 1)
 
 
-def _piece_darkness(raw: Image, labels: Labels, where: npt.NDArray[np.intp]) -> list[float]:
-    """Mean darkness of each piece's ink, by its label; `where` are the pixels that may be ink."""
+def _piece_means(picture: Image, labels: Labels, where: npt.NDArray[np.intp]) -> list[float]:
+    """Each piece's mean in a picture, by its label; `where` are the pixels that may be ink."""
     owner = labels.ravel()[where]
-    total = np.bincount(owner, raw.ravel()[where])
+    total = np.bincount(owner, picture.ravel()[where])
     return [float(v) for v in total / np.maximum(np.bincount(owner), 1)]
+
+
+def _mean(of: Sequence[float], pieces: frozenset[int]) -> float:
+    return sum(of[i] for i in pieces) / len(pieces)
 
 
 def _own_ink(

@@ -117,7 +117,7 @@ class Candidate:
     before the network has spoken (a whole connected blob); the others are its halves and its
     unions with neighbours. `ink` is its amount of ink in pixels: what the candidate explains.
     `dark` is how dark that ink is against its paper, 0…255; 0 where it was not measured. `sides` is
-    how much lighter what lies to one side of it is than to the other, 0…1.
+    how much lighter what lies to one side of it is than to the other, by how much darker it is.
     """
 
     box: Box

@@ -215,12 +215,12 @@ def test_specks_inside_a_huge_digit_do_not_make_it_a_frame() -> None:
 
 
 def test_the_edge_of_a_thing_is_no_1() -> None:
-    for sides, read in ((0.03, True), (0.4, False)):
+    for sides, read in ((0.1, True), (0.9, False)):
         one = Candidate(Box(0, 0, 4, 30), frozenset((1,)), True, 60, 100, sides)
         assert bool(resolve_once([one], rows((1, 0.99)), SETTINGS).digits) == read
 
 
 def test_a_narrow_digit_that_is_no_1_may_lie_where_a_shadow_begins() -> None:
     for digit, confidence, read in ((3, 0.99, True), (3, 0.8, False), (1, 0.99, False)):
-        narrow = Candidate(Box(0, 0, 11, 30), frozenset((1,)), True, 60, 100, 0.2)
+        narrow = Candidate(Box(0, 0, 11, 30), frozenset((1,)), True, 60, 100, 0.6)
         assert bool(resolve_once([narrow], rows((digit, confidence)), SETTINGS).digits) == read

@@ -30,6 +30,8 @@ def grained(grey: Image) -> Image:
     return np.clip(grey + noise, 0, 255).astype(np.uint8)
 
 
+ONE = FakeClassifier(1)
+
 LIGHTS: dict[str, Callable[[Image], Image]] = {
     "plain": lambda grey: grey,
     "shadow": shadowed,
@@ -332,6 +334,32 @@ def test_training_sees_boards_and_rulings_as_the_default_network_has() -> None:
 MUCH_GRAIN = pytest.mark.xfail(
     strict=True, reason="ink.darkness stretches the grain of a blank page until it is ink"
 )
+
+
+def beside_a_step(ink: int, left: int, right: int) -> Image:
+    """An upright stroke between two shades of paper."""
+    image = np.full((480, 640), right, np.uint8)
+    image[:, :320] = left
+    image = np.asarray(cv2.GaussianBlur(image, (0, 0), 2), np.uint8)
+    image[160:320, 314:326] = ink
+    return image
+
+
+@pytest.mark.parametrize(("ink", "left", "right"), [(40, 220, 220), (40, 220, 185), (60, 140, 122)])
+def test_a_stroke_where_a_shadow_begins_is_a_1(ink: int, left: int, right: int) -> None:
+    (one,) = find(beside_a_step(ink, left, right), PAPER).candidates
+    assert one.sides == pytest.approx((left - right) / ((left + right) / 2 - ink), abs=0.08)
+    read = read_picture(Frame(beside_a_step(ink, left, right), 0, 0.0), Settings(), ONE)
+    assert [d.digit for d in read.digits] == [1]
+
+
+@pytest.mark.parametrize(("ink", "left", "right"), [(150, 220, 180), (80, 220, 130)])
+def test_a_stroke_little_darker_than_its_sides_differ_is_an_edge(
+    ink: int, left: int, right: int
+) -> None:
+    image = beside_a_step(ink, left, right)
+    assert find(image, PAPER).candidates
+    assert read_picture(Frame(image, 0, 0.0), Settings(), ONE).digits == ()
 
 
 @pytest.mark.parametrize(
