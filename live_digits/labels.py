@@ -17,6 +17,8 @@ from live_digits.types import NOT_A_DIGIT, Box, Candidate, Digit, Floats, Track
 
 _VOTES = 6
 """Answers that a track's average remembers."""
+_AGREE = 0.97
+"""A mean from which more answers would hardly change the label."""
 _KEEP = 0.12
 """A shown label is given up only when another leads by this probability."""
 _HOLD = 0.1
@@ -90,10 +92,13 @@ class Labels:
 
     def settled(self, track: int) -> bool:
         """True where more answers would hardly change the label."""
+        count = self.count(track)
+        return count >= _VOTES or (count >= 2 and self.sure(track))
+
+    def sure(self, track: int) -> bool:
+        """True where the answers so far agree. Others may be of a blurred crop."""
         votes = self._votes.get(track)
-        if votes is None:
-            return False
-        return votes.count >= _VOTES or (votes.count >= 2 and float(votes.mean.max()) > 0.97)
+        return votes is not None and float(votes.mean.max()) > _AGREE
 
     def doubt(self, track: int) -> None:
         """What was said of the track counts as one answer: its ink has changed."""

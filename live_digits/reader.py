@@ -118,7 +118,7 @@ class Follower:
 
     def wanted(self, seen: Seen, every: bool = False) -> tuple[tuple[int, ...], Image]:
         """The tracks that need an answer, and their crops (uint8 N×28×28): new ones, those not
-        settled, and settled ones whose ink has changed. `every`: all of them."""
+        settled, and, now and then, those that are unsure or whose ink has changed. `every`: all."""
         time = seen.frame.time
         looked = [t for t in seen.tracks if every or self._due(t, time)]
         if not looked:
@@ -147,10 +147,10 @@ class Follower:
             return True
         before.at = time
         difference = np.abs(crop.astype(np.int16) - before.crop)
-        if float(difference.mean()) < _CHANGED:
-            return False
-        self._labels.doubt(track.id)
-        return True
+        changed = float(difference.mean()) >= _CHANGED
+        if changed:
+            self._labels.doubt(track.id)
+        return changed or not self._labels.sure(track.id)
 
     def learn(self, answers: Iterable[Answer]) -> None:
         """Takes answers, late ones too: those of tracks that are gone count nothing."""

@@ -105,6 +105,16 @@ def test_an_answer_is_settled_when_sure_or_heard_often() -> None:
         assert labels.settled(2) == (count >= 6)
 
 
+def test_answers_that_agree_are_sure() -> None:
+    labels = Labels(SETTINGS)
+    assert not labels.sure(1)
+    for track, confidence in ((1, 0.995), (2, 0.8)):
+        for _ in range(10):
+            labels.add(track, probabilities(7, confidence))
+    assert labels.sure(1)
+    assert not labels.sure(2)
+
+
 def test_doubt_lets_a_new_answer_count_half() -> None:
     stubborn, open_minded = Labels(SETTINGS), Labels(SETTINGS)
     for labels in (stubborn, open_minded):

@@ -159,6 +159,20 @@ def test_new_tracks_are_asked_for_at_once_and_settled_ones_no_more() -> None:
     assert film.net.batches[6:] == [0] * (len(film.net.batches) - 6)
 
 
+def test_what_was_read_unsurely_is_looked_at_again_until_it_is_sure() -> None:
+    """Blurred frames leave doubtful answers, and a crop that is hardly another when it is sharp."""
+    film = Film()
+    film.net.confidence = 0.5
+    for _ in range(20):
+        assert text(film.show(page())) == ""
+    film.net.confidence = 0.995
+    assert text([film.show(page()) for _ in range(round(8 * RECHECK * FPS))][-1]) == "3863"
+    film.asked.clear()
+    for _ in range(round(30 * RECHECK * FPS)):
+        film.show(page())
+    assert film.asked[-round(5 * RECHECK * FPS) :] == [[]] * round(5 * RECHECK * FPS)
+
+
 def test_a_page_at_rest_keeps_its_digits_however_rarely_it_is_looked_at() -> None:
     film, apart = Film(), round(2 * SETTINGS.tracker.expiry * FPS)
     first = film.show(page())
