@@ -68,8 +68,8 @@ def _plausible(candidates: Sequence[Candidate], probabilities: Floats) -> list[b
     unsure = narrow | doubtful
     one = probabilities[:, :NOT_A_DIGIT].argmax(axis=1) == 1 if len(candidates) else narrow
     wide = np.array([c.box.w > _LEANING * c.box.h for c in candidates], bool)
-    lopsided = narrow & (np.array([c.sides for c in candidates]) > _SIDES)
-    edge = (lopsided & (one | doubtful)) | (one & wide)
+    lopsided = np.array([c.sides for c in candidates]) > _SIDES
+    edge = (lopsided & (one | (narrow & doubtful))) | (one & wide)
     if not sure.any():
         return list(~edge & (~narrow | (dark == 0) | (dark >= _FAINT)))
     usual = float(np.median(dark[sure]))

@@ -47,7 +47,10 @@ the darkest, but by no less than this of the piece: a pale 0 that touches a dark
 shadow in a fold is not."""
 _SIDE_WIDTH, _SIDE_GAP, _SIDE_LIGHT = 0.15, 2, 0.85
 """The strips beside a box: width by its height, distance in pixels, and the quantile taken."""
-_SIDES_ASKED = 0.5
+_SIDES_ASKED = 1.0
+"""Boxes wider than this times their height are not asked: no 1 leans so."""
+_UPRIGHT = 0.5
+"""A rest of an upright ruling is no wider than this times its height."""
 _RULED, _BESIDE, _PEN = 0.6, 3, 2.0
 """Ruling beside this share of a narrow piece's height, within so many pixels, makes it a rest of
 the ruling, unless it is this much darker."""
@@ -246,7 +249,7 @@ def _rest(blob: Blob, labels: Labels, lines: Image, raw: Image) -> bool:
     beside it nearly all along, and is about as dark, or ruling runs on above and below a thin one.
     A 1 that is written over a line is darker and wider."""
     b = blob.box
-    if b.w > _SIDES_ASKED * b.h:
+    if b.w > _UPRIGHT * b.h:
         return False
     rows, columns = slice(b.y, b.bottom), slice(max(0, b.x - _BESIDE), b.right + _BESIDE)
     hair = blob.ink <= _HAIR * b.h
@@ -269,8 +272,8 @@ def _rest(blob: Blob, labels: Labels, lines: Image, raw: Image) -> bool:
 
 
 def _sides(grey: Image, box: Box, ink: float) -> float:
-    """How much the paper to the left of a narrow box and to its right differ, as a share of how
-    much darker its ink is, of this mean grey; the lighter part of each strip counts, since a
+    """How much the paper to the left of a box and to its right differ, as a share of how much
+    darker its ink is, of this mean grey; the lighter part of each strip counts, since a
     neighbour's ink may reach into it. Where the picture ends there is no paper: what it cuts off
     may be anything. Wider boxes are not asked."""
     if box.w > _SIDES_ASKED * box.h:

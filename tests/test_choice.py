@@ -220,6 +220,12 @@ def test_the_edge_of_a_thing_is_no_1() -> None:
         assert bool(resolve_once([one], rows((1, 0.99)), SETTINGS).digits) == read
 
 
+def test_a_leaning_1_is_asked_for_its_sides_and_no_other_wide_digit() -> None:
+    for digit, sides, read in ((1, 0.1, True), (1, 0.9, False), (3, 0.9, True)):
+        leaning = Candidate(Box(0, 0, 24, 30), frozenset((1,)), True, 60, 100, sides)
+        assert bool(resolve_once([leaning], rows((digit, 0.99)), SETTINGS).digits) == read
+
+
 def test_a_narrow_digit_that_is_no_1_may_lie_where_a_shadow_begins() -> None:
     for digit, confidence, read in ((3, 0.99, True), (3, 0.8, False), (1, 0.99, False)):
         narrow = Candidate(Box(0, 0, 11, 30), frozenset((1,)), True, 60, 100, 0.6)
