@@ -232,7 +232,7 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap, as_trained: 
     rim = cv2.dilate(np.where(labels > 0, 255, 0).astype(np.uint8), _SOFT_RIM)
     stages = Stages(even, blur, edges, dilated, np.asarray(cv2.bitwise_and(own, rim), np.uint8))
     height, width = image.shape[:2]
-    dark_of, grey_of = (_piece_means(picture, labels, where) for picture in (dark.raw, grey))
+    dark_of, grey_of = _piece_means((dark.raw, grey), labels, where)
     candidates = tuple(
         Candidate(
             _to_frame(p.box, scale, width, height), p.pieces, p.primary, p.ink,
@@ -289,11 +289,15 @@ def _sides(grey: Image, box: Box, ink: float) -> float:
     return abs(levels[0] - levels[1]) / max(sum(levels) / 2 - ink, 1)
 
 
-def _piece_means(picture: Image, labels: Labels, where: npt.NDArray[np.intp]) -> list[float]:
-    """Each piece's mean in a picture, by its label; `where` are the pixels that may be ink."""
+def _piece_means(
+    pictures: Sequence[Image], labels: Labels, where: npt.NDArray[np.intp]
+) -> list[list[float]]:
+    """Each piece's mean in each of the pictures, by its label; `where` are the pixels that may be
+    ink."""
     owner = labels.ravel()[where]
-    total = np.bincount(owner, picture.ravel()[where])
-    return [float(v) for v in total / np.maximum(np.bincount(owner), 1)]
+    count = np.maximum(np.bincount(owner), 1)
+    totals = (np.bincount(owner, picture.ravel()[where]) for picture in pictures)
+    return [[float(v) for v in total / count] for total in totals]
 
 
 def _mean(of: Sequence[float], pieces: frozenset[int]) -> float:

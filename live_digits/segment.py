@@ -71,6 +71,10 @@ class Blob:
     ink: int
 
 
+Group = tuple[tuple[Blob, ...], bool]
+"""Blobs that may be one digit, and whether they surely belong together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """A box that may be a digit, in working pixels; see types.Candidate."""
@@ -106,10 +110,7 @@ def propose(
                 _add(found, parts[start:stop], primary=stop - start == len(parts))
         if len(parts) > _MOST_JOINED:
             _add(found, parts, primary=True)
-    groups = _joins(blobs)
-    if clusters:
-        groups += [(group, False) for group in _clusters(blobs)]
-    for group, sure in groups:
+    for group, sure in _groups(blobs, clusters):
         pieces = [p for b in group for p in parts_of[b.id]]
         _add(found, pieces, primary=sure)
         if sure:
@@ -215,15 +216,41 @@ def _gap(a: Box, b: Box) -> tuple[int, int]:
     return max(a.x, b.x) - min(a.right, b.right), max(a.y, b.y) - min(a.bottom, b.bottom)
 
 
-def _joins(blobs: Sequence[Blob]) -> list[tuple[tuple[Blob, ...], bool]]:
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """The sides of all boxes, and the empty pixels between each two of them, across and down;
+    negative where they overlap."""
+
+    x0: Sides
+    y0: Sides
+    x1: Sides
+    y1: Sides
+    across: Sides
+    down: Sides
+
+
+def _layout(blobs: Sequence[Blob]) -> _Layout:
+    x0, y0, x1, y1 = np.array([(b.box.x, b.box.y, b.box.right, b.box.bottom) for b in blobs]).T
+    across = np.maximum(x0[:, None], x0) - np.minimum(x1[:, None], x1)
+    down = np.maximum(y0[:, None], y0) - np.minimum(y1[:, None], y1)
+    return _Layout(x0, y0, x1, y1, across, down)
+
+
+def _groups(blobs: Sequence[Blob], clusters: bool) -> list[Group]:
     """Groups of blobs that may be one digit, and whether they surely belong together."""
     if len(blobs) < 2:
         return []
-    groups: list[tuple[tuple[Blob, ...], bool]] = []
-    bounds = x0, y0, x1, y1 = _bounds(blobs)
-    high, wide = np.maximum(y1 - y0, 1), x1 - x0
+    layout = _layout(blobs)
+    groups = _joins(blobs, layout)
+    return groups + _clusters(blobs, layout) if clusters else groups
+
+
+def _joins(blobs: Sequence[Blob], layout: _Layout) -> list[Group]:
+    """A blob with parts of it, or with another of about its height."""
+    groups: list[Group] = []
+    across, down = layout.across, layout.down
+    high, wide = np.maximum(layout.y1 - layout.y0, 1), layout.x1 - layout.x0
     reach = _NEAR * np.maximum(high, wide / 2)[:, None]
-    across, down = _apart(bounds)
     near = (across <= reach) & (down <= reach)
     np.fill_diagonal(near, False)
     lower = high < _PART * high[:, None]
@@ -247,31 +274,27 @@ def _joins(blobs: Sequence[Blob]) -> list[tuple[tuple[Blob, ...], bool]]:
     return groups
 
 
-def _clusters(blobs: Sequence[Blob]) -> list[tuple[Blob, ...]]:
-    """Groups of blobs that lie nearer to each other than to any other and have a digit's shape."""
-    if len(blobs) < 2:
-        return []
-    x0, y0, x1, y1 = _bounds(blobs)
-    ink, middle_x, middle_y = np.array([b.ink for b in blobs]), (x0 + x1) / 2, (y0 + y1) / 2
-    groups: list[tuple[Blob, ...]] = []
-    for members, box, gap, stacked in _merges(blobs):
+def _clusters(blobs: Sequence[Blob], layout: _Layout) -> list[Group]:
+    """Blobs that lie nearer to each other than to any other and have a digit's shape."""
+    ink = np.array([b.ink for b in blobs])
+    middle_x, middle_y = (layout.x0 + layout.x1) / 2, (layout.y0 + layout.y1) / 2
+    groups: list[Group] = []
+    for members, box, gap, stacked in _merges(blobs, layout):
         widest = (_CLUSTER_WIDE if stacked else _HALVES_WIDE) * box.h
         if len(members) > _MOST_CLUSTERED or box.w > widest or gap > _CLUSTER_NEAR * box.h:
             continue
         inside = (middle_x > box.x) & (middle_x < box.right)
         inside &= (middle_y > box.y) & (middle_y < box.bottom)
         if ink[inside].sum() <= (1 + _CLUSTER_STRANGE) * ink[members].sum():
-            groups.append(tuple(blobs[k] for k in members))
+            groups.append((tuple(blobs[k] for k in members), False))
     return groups
 
 
-def _merges(blobs: Sequence[Blob]) -> Iterator[tuple[list[int], Box, float, bool]]:
+def _merges(blobs: Sequence[Blob], layout: _Layout) -> Iterator[tuple[list[int], Box, float, bool]]:
     """The steps of single linkage (P. Sneath, "The application of computers to taxonomy", 1957):
     the indices and box of what each joins, across what gap, and whether one lies over the other."""
-    bounds = x0, y0, x1, y1 = _bounds(blobs)
-    across, down = _apart(bounds)
-    apart = np.hypot(np.maximum(across, 0), np.maximum(down, 0))
-    side = np.maximum(x1 - x0, y1 - y0)
+    apart = np.hypot(np.maximum(layout.across, 0), np.maximum(layout.down, 0))
+    side = np.maximum(layout.x1 - layout.x0, layout.y1 - layout.y0)
     near = np.triu(apart <= _CLUSTER_FAR * np.maximum(side[:, None], side), 1)
     pairs, gaps = np.argwhere(near), apart[near]
     owner, members = list(range(len(blobs))), [[i] for i in range(len(blobs))]
@@ -286,19 +309,6 @@ def _merges(blobs: Sequence[Blob]) -> Iterator[tuple[list[int], Box, float, bool
             owner[k] = one
         members[one] = members[one] + members[other]
         yield members[one], boxes[one], float(gaps[at]), stacked
-
-
-def _bounds(blobs: Sequence[Blob]) -> tuple[Sides, Sides, Sides, Sides]:
-    """Left, top, right and bottom of all boxes."""
-    x0, y0, x1, y1 = np.array([(b.box.x, b.box.y, b.box.right, b.box.bottom) for b in blobs]).T
-    return x0, y0, x1, y1
-
-
-def _apart(bounds: tuple[Sides, Sides, Sides, Sides]) -> tuple[Sides, Sides]:
-    """Empty pixels between each two boxes, across and down; negative where they overlap."""
-    x0, y0, x1, y1 = bounds
-    across = np.maximum(x0[:, None], x0) - np.minimum(x1[:, None], x1)
-    return across, np.maximum(y0[:, None], y0) - np.minimum(y1[:, None], y1)
 
 
 def _fits(big: Blob, part: Blob) -> bool:

@@ -30,8 +30,6 @@ def grained(grey: Image) -> Image:
     return np.clip(grey + noise, 0, 255).astype(np.uint8)
 
 
-ONE = FakeClassifier(1)
-
 LIGHTS: dict[str, Callable[[Image], Image]] = {
     "plain": lambda grey: grey,
     "shadow": shadowed,
@@ -334,6 +332,9 @@ def test_training_sees_boards_and_rulings_as_the_default_network_has() -> None:
 MUCH_GRAIN = pytest.mark.xfail(
     strict=True, reason="ink.darkness stretches the grain of a blank page until it is ink"
 )
+
+
+ONE = FakeClassifier(1)
 
 
 def beside_a_step(ink: int, left: int, right: int) -> Image:
