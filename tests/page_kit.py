@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from live_digits.config import profile_defaults
+from live_digits.pipeline import find
 from live_digits.types import Box, Image
 
 CLASSIC = profile_defaults("classic")
@@ -54,3 +57,50 @@ def shadowed(grey: Image) -> Image:
     x, y = np.linspace(0, 1, w)[None], np.linspace(0, 1, h)[:, None]
     light = (1 - 0.65 * x) * (1 - 0.45 / (1 + np.exp(-30 * (x + y - 1.1))))
     return np.asarray(grey * light, np.uint8)
+
+
+def missed(image: Image, truth: Sequence[Box]) -> int:
+    """Digits that no whole piece of ink lies on within 8 pixels."""
+    whole = [c.box for c in find(image, PAPER).candidates if c.primary]
+    return sum(min((distance(t, box) for box in whole), default=99) > 8 for t in truth)
+
+
+def squared(grey: Image, lean: float, width: int, shade: int) -> Image:
+    """The page on squared paper that lies turned before the camera; the pen is darker."""
+    h, w = grey.shape
+    paper = np.full((h, w), 225, np.uint8)
+    for at in range(-w, max(h, w) + w, 40):
+        cv2.line(paper, (0, at), (w, round(at + lean * w)), shade, width, cv2.LINE_AA)
+        cv2.line(paper, (at, 0), (round(at - lean * h), h), shade, width, cv2.LINE_AA)
+    return np.minimum(grey, paper)
+
+
+def hostile(kind: str, width: int, height: int) -> Image:
+    rng = np.random.default_rng(8)
+    if kind == "noise":
+        return rng.integers(0, 256, (height, width), np.uint8)
+    if kind == "blocks":
+        small = np.where(rng.random((height // 6, width // 6)) < 0.3, 40, 220).astype(np.uint8)
+        return np.asarray(cv2.resize(small, (width, height), interpolation=0), np.uint8)
+    image = np.full((height, width), 220, np.uint8)
+    if kind == "grid":
+        image[:: height // 40] = image[:, :: height // 40] = 90
+    for x in range(4, width - 12, 12):
+        for y in range(4, height - 16, 16):
+            if kind == "ticks":
+                image[y : y + 11, x : x + 3] = 60
+            elif kind == "rings":
+                cv2.circle(image, (x + 5, y + 7), 5, 60, 1)
+    return image
+
+
+def crossed_lines(width: int) -> tuple[Image, npt.NDArray[np.bool_]]:
+    """How dark four level rulings and many of this width across are, and where a level one runs
+    alone."""
+    dark, across = np.zeros((480, 640), np.uint8), np.zeros((480, 640), np.uint8)
+    for y in (100, 200, 300, 400):
+        cv2.line(dark, (0, y), (639, y), 80, width)
+    level = dark > 0
+    for x in range(8, 640, 15):
+        cv2.line(across, (x, 0), (x, 479), 80, 3)
+    return np.maximum(dark, across), level & (cv2.dilate(across, np.ones((3, 7))) == 0)

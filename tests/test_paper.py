@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 
 import cv2
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from fakes import FakeClassifier
-from page_kit import PAPER, SIZES, distance, page, shadowed
+from page_kit import PAPER, SIZES, crossed_lines, distance, hostile, missed, page, shadowed
 
 from live_digits import ink as inks
 from live_digits import segment
@@ -83,52 +83,6 @@ def test_crops_of_paper_hold_one_digit_without_its_neighbours() -> None:
     assert np.abs(left.astype(int) - right).mean() < 6
 
 
-def missed(image: Image, truth: Sequence[Box]) -> int:
-    """Digits that no whole piece of ink lies on within 8 pixels."""
-    whole = [c.box for c in find(image, PAPER).candidates if c.primary]
-    return sum(min((distance(t, box) for box in whole), default=99) > 8 for t in truth)
-
-
-def squared(grey: Image, lean: float, width: int, shade: int) -> Image:
-    """The page on squared paper that lies turned before the camera; the pen is darker."""
-    h, w = grey.shape
-    paper = np.full((h, w), 225, np.uint8)
-    for at in range(-w, max(h, w) + w, 40):
-        cv2.line(paper, (0, at), (w, round(at + lean * w)), shade, width, cv2.LINE_AA)
-        cv2.line(paper, (at, 0), (round(at - lean * h), h), shade, width, cv2.LINE_AA)
-    return np.minimum(grey, paper)
-
-
-@pytest.mark.parametrize("lean", [0.0, 0.05, 0.1, 0.15, -0.2, 0.25])
-@pytest.mark.parametrize(("width", "shade"), [(1, 110), (3, 150)])
-def test_digits_on_turned_squared_paper_are_found(lean: float, width: int, shade: int) -> None:
-    grey, truth = page(1280, 720)
-    assert missed(squared(grey, lean, width, shade), truth) <= 1
-
-
-@pytest.mark.parametrize("lean", [0.0, -0.05, 0.1])
-@pytest.mark.parametrize(("width", "shade"), [(11, 150), (13, 120)])
-def test_digits_on_broad_lines_close_before_the_camera_are_found(
-    lean: float, width: int, shade: int
-) -> None:
-    grey, truth = page(1280, 720)
-    paper = np.full_like(grey, 225)
-    for at in range(-150, 900, 105):
-        cv2.line(paper, (0, at), (1280, round(at + lean * 1280)), shade, width, cv2.LINE_AA)
-    assert missed(np.minimum(grey, paper), truth) <= 2
-
-
-def test_pencil_as_dark_as_an_upright_ruling_is_no_rest_of_it() -> None:
-    """A 0 has strokes at both sides of the line, a 1 leans across it."""
-    paper = squared(np.full((480, 640), 225, np.uint8), 0.0, 2, 165)
-    truth = [Box(x - 17, 204, 35, 72) for x in (160, 280, 400)]
-    for box in truth:
-        cv2.ellipse(paper, (box.x + 17, 240), (15, 34), 0, 0, 360, 150, 4, cv2.LINE_AA)
-    cv2.line(paper, (528, 280), (512, 200), 150, 5, cv2.LINE_AA)
-    truth.append(Box(509, 197, 22, 86))
-    assert missed(np.asarray(cv2.blur(paper, (3, 3)), np.uint8), truth) == 0
-
-
 @pytest.mark.parametrize(("x", "read"), [(0, False), (300, True), (634, False)])
 def test_what_the_picture_cuts_off_is_no_1(x: int, read: bool) -> None:
     grey = np.full((480, 640), 225, np.uint8)
@@ -139,69 +93,6 @@ def test_what_the_picture_cuts_off_is_no_1(x: int, read: bool) -> None:
     assert [d.digit for d in found.digits] == [1] * read
 
 
-def test_a_ruling_goes_on_between_broad_strokes() -> None:
-    dark = np.zeros((480, 640), np.uint8)
-    for y in (100, 200, 300, 400):
-        cv2.line(dark, (0, y), (639, y), 80, 5)
-    strokes = range(40, 400, 44)
-    for x in strokes:
-        cv2.line(dark, (x, 172), (x, 228), 200, 16)
-    lines = rulings(above(dark, 0), dark).lines
-    assert all(lines[200, x + 22] for x in strokes if x > 200)
-    assert not any(lines[180, x] for x in strokes)
-
-
-def crossed_lines(width: int) -> tuple[Image, npt.NDArray[np.bool_]]:
-    """How dark four level rulings and many of this width across are, and where a level one runs
-    alone."""
-    dark, across = np.zeros((480, 640), np.uint8), np.zeros((480, 640), np.uint8)
-    for y in (100, 200, 300, 400):
-        cv2.line(dark, (0, y), (639, y), 80, width)
-    level = dark > 0
-    for x in range(8, 640, 15):
-        cv2.line(across, (x, 0), (x, 479), 80, 3)
-    return np.maximum(dark, across), level & (cv2.dilate(across, np.ones((3, 7))) == 0)
-
-
-def test_lines_that_cross_a_ruling_leave_no_gap_in_it() -> None:
-    dark, level = crossed_lines(1)
-    lines = rulings(above(dark, 0), dark).lines
-    assert np.mean(lines[level] > 0) > 0.9
-
-
-def test_a_line_that_is_found_as_a_narrow_one_is_no_broad_one() -> None:
-    """Strokes are joined across a broad one from far away."""
-    dark, _ = crossed_lines(5)
-    assert not rulings(above(dark, 0), dark).broad.any()
-
-
-def test_digits_as_pale_as_the_ruling_that_they_stand_on_are_no_part_of_it() -> None:
-    """Strokes that are closer than a crossing is wide grow together with the line."""
-    ruled, row = np.zeros((480, 640), np.uint8), np.zeros((480, 640), np.uint8)
-    for y in range(40, 480, 40):
-        cv2.line(ruled, (0, y), (639, y - 12), 80, 2)
-    for y in (200, 280):
-        for i, x in enumerate(range(250, 590, 16)):
-            at = x, y - round(12 * x / 640) + 4 + 5 * i % 7
-            cv2.putText(row, str(i % 10), at, cv2.FONT_HERSHEY_SIMPLEX, 0.7, 80, 2)
-    row[ruled > 0] = 0
-    dark = np.maximum(ruled, row)
-    lines = rulings(above(dark, 0), dark).lines
-    assert np.mean(lines[ruled > 0] > 0) > 0.9
-    assert np.mean(lines[row > 0] > 0) < 0.15
-
-
-def test_pencil_paler_than_the_squares_is_as_dark_as_itself() -> None:
-    """Lines that are left in it, and where two of them cross, do not tell how dark it is."""
-    grey, truth = page(1280, 720)
-    pale = np.where(grey < 100, 195, grey).astype(np.uint8)
-    ink = find(squared(pale, 0.05, 3, 120), PAPER).stages.ink
-    scale = ink.shape[1] / 1280
-    for box in truth:
-        x0, y0, x1, y1 = (int(v * scale) for v in (box.x, box.y, box.right, box.bottom))
-        assert np.mean(ink[y0:y1, x0:x1] > 127) > 0.15
-
-
 def test_a_pale_0_that_touches_a_dark_5_is_ink() -> None:
     sheet = np.full((480, 640), 225, np.uint8)
     cv2.putText(sheet, "5", (300, 270), cv2.FONT_HERSHEY_SIMPLEX, 2.5, 50, 7, cv2.LINE_AA)
@@ -209,32 +100,6 @@ def test_a_pale_0_that_touches_a_dark_5_is_ink() -> None:
     cv2.line(sheet, (290, 262), (308, 264), 150, 3, cv2.LINE_AA)
     boxes = [c.box for c in find(sheet, PAPER).candidates]
     assert max(box.iou(Box(242, 216, 56, 58)) for box in boxes) > 0.8
-
-
-def test_a_dark_table_on_pale_squared_paper_is_no_ink() -> None:
-    grey, truth = page(1280, 720)
-    sheet = squared(grey, 0.0, 2, 190)
-    boxes = [c.box for c in find(sheet, PAPER).candidates]
-    for x in range(20, 1280, 135):
-        cv2.line(sheet, (x, 10), (x, 710), 60, 3, cv2.LINE_AA)
-    for y in (15, 190, 360, 540, 700):
-        cv2.line(sheet, (15, y), (1265, y), 60, 3, cv2.LINE_AA)
-    assert missed(sheet, truth) <= 3
-    assert len(find(sheet, PAPER).candidates) <= 2 * len(boxes) + 20
-
-
-def test_what_is_left_of_a_hard_rulings_middle_is_no_digit() -> None:
-    """A table's upright lines: soft and pale, their middle far darker in places."""
-    grey, _ = page(1280, 720)
-    table = grey.copy()
-    for x in range(30, 1280, 130):
-        cv2.line(table, (x, 0), (x, 720), 170, 3)
-        for y in range(40, 680, 90):
-            cv2.line(table, (x, y), (x, y + 28), 70, 1)
-    for y in range(20, 720, 85):
-        cv2.line(table, (0, y), (1280, y), 170, 3)
-    slim = [c.box for c in find(table, PAPER).candidates if c.box.w <= 4]
-    assert len(slim) <= 4
 
 
 @pytest.mark.parametrize("deviation", [1.0, 3.0, 8.0])
@@ -378,36 +243,12 @@ def test_a_blank_page_holds_next_to_nothing(width: int, height: int, grain: floa
     assert sum(c.primary for c in find(shadowed(blank), PAPER).candidates) <= 3
 
 
-def hostile(kind: str, width: int, height: int) -> Image:
-    rng = np.random.default_rng(8)
-    if kind == "noise":
-        return rng.integers(0, 256, (height, width), np.uint8)
-    if kind == "blocks":
-        small = np.where(rng.random((height // 6, width // 6)) < 0.3, 40, 220).astype(np.uint8)
-        return np.asarray(cv2.resize(small, (width, height), interpolation=0), np.uint8)
-    image = np.full((height, width), 220, np.uint8)
-    if kind == "grid":
-        image[:: height // 40] = image[:, :: height // 40] = 90
-    for x in range(4, width - 12, 12):
-        for y in range(4, height - 16, 16):
-            if kind == "ticks":
-                image[y : y + 11, x : x + 3] = 60
-            elif kind == "rings":
-                cv2.circle(image, (x + 5, y + 7), 5, 60, 1)
-    return image
-
-
 @pytest.mark.parametrize("kind", ["noise", "blocks", "grid", "ticks", "rings"])
 def test_candidates_are_bounded_on_hostile_pages(kind: str) -> None:
     for width, height in SIZES[:3]:
         vision = find(hostile(kind, width, height), PAPER)
         assert len(vision.candidates) <= segment.MOST_PROPOSALS
         assert crops(vision).shape == (len(vision.candidates), 28, 28)
-
-
-def test_squared_paper_is_no_page_of_digits() -> None:
-    for width, height in SIZES[:3]:
-        assert len(find(hostile("grid", width, height), PAPER).candidates) <= 3
 
 
 def test_the_threshold_slider_decides_what_is_ink() -> None:
