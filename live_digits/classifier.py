@@ -22,7 +22,8 @@ import numpy as np
 import yaml
 
 from live_digits.errors import MissingExtraError, ModelError, reason
-from live_digits.outside import YAML_FAULTS, Apart, ApartError, check_yaml, read_bytes
+from live_digits.isolated_process import IsolatedProcess, IsolatedProcessError
+from live_digits.outside import YAML_FAULTS, check_yaml, read_bytes
 from live_digits.paths import data_folder
 from live_digits.types import CLASSES, CROP_SIZE, Floats, Image
 
@@ -253,31 +254,40 @@ class ApartClassifier:
         self.threads = threads
         self.batch = batch
         try:
-            self._network = Apart(__name__, "network_for", model, name, threads, batch)
-            self._network(np.zeros((1, CROP_SIZE, CROP_SIZE), np.uint8))
-        except ApartError as e:
+            self._network = IsolatedProcess(
+                __name__, "network_for", model, name=name, threads=threads, batch=batch
+            )
+        except IsolatedProcessError as e:
             raise self._broken(e) from e
+        self.classify(np.zeros((1, CROP_SIZE, CROP_SIZE), np.uint8))
 
     def classify(self, crops: Image) -> Floats:
         """uint8 N×28×28 → float32 N×11 probabilities. Raises ModelError."""
         _check_crops(crops)
         try:
-            return np.asarray(self._network(crops), np.float32)
-        except ApartError as e:
+            found = self._network(crops, rows=len(crops), columns=CLASSES)
+        except IsolatedProcessError as e:
             raise self._broken(e) from e
+        if len(found) != len(crops):
+            self.close()
+            raise ModelError(f"model {self.name}: {len(found)} answers to {len(crops)} crops")
+        return found
 
     def close(self) -> None:
         """Ends the process."""
         self._network.close()
 
-    def _broken(self, error: ApartError) -> ModelError:
+    def _broken(self, error: IsolatedProcessError) -> ModelError:
         known = f"model {self.name}"
         return ModelError(str(error) if str(error).startswith(known) else f"{known}: {error}")
 
 
-def network_for(model: bytes, name: str, threads: int, batch: int) -> Callable[[Image], Floats]:
+def network_for(
+    model: bytes, name: str, threads: int, batch: int
+) -> Callable[[Image, int], Floats]:
     """The other side of ApartClassifier."""
-    return LiteRTClassifier(model, name=name, threads=threads, batch=batch).classify
+    network = LiteRTClassifier(model, name=name, threads=threads, batch=batch)
+    return lambda crops, _: network.classify(crops)
 
 
 class KerasClassifier:
@@ -295,7 +305,7 @@ class KerasClassifier:
         self.name = name
         self.batch = batch
         try:
-            self._model: Any = keras.models.load_model(model, compile=False)
+            self._model: Any = keras.models.load_model(model, compile=False, safe_mode=True)
         except (OSError, ValueError, KeyError, TypeError) as e:
             raise ModelError(f"{model} is no Keras model: {reason(e)[:200]}") from e
         shapes = tuple(self._model.input_shape), tuple(self._model.output_shape)

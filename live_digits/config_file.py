@@ -31,9 +31,16 @@ from live_digits.config import (
 from live_digits.errors import ConfigError
 from live_digits.outside import YAML_FAULTS, NotPlainError, check_yaml, read_bytes
 from live_digits.paths import data_folder
+from live_digits.sanitize import sanitize
 
 _LARGEST = 200_000
 """Most characters of a config file."""
+_TOLD = (
+    ("model", "name", "model"),
+    ("hands", "model", "hand model"),
+    ("recording", "folder", "recordings in"),
+)
+"""Settings that decide what runs and where files are written, and what they are called."""
 
 
 def default_config_path() -> Path:
@@ -166,6 +173,30 @@ def parse_override(text: str) -> tuple[str, str, Any]:
     return section, key, checked_value(section, key, value)
 
 
+def read(path: Path) -> dict[str, dict[str, Any]]:
+    """Returns the settings that a config file holds, each checked. Raises ConfigError."""
+    try:
+        text = _text_of(path)
+    except FileNotFoundError as e:
+        raise ConfigError(f"no config file {path}; leave --config out for the defaults") from e
+    except (OSError, UnicodeDecodeError) as e:
+        reason = getattr(e, "strerror", None) or e
+        raise ConfigError(f"config file {path} cannot be read: {reason}") from e
+    return parse(text, str(path))
+
+
+def chosen_by(path: Path) -> str:
+    """Returns a line on a config file that nobody named: which one, and which model and folder it
+    chooses. Raises ConfigError."""
+    found = read(path)
+    chosen = [
+        f"{what} {sanitize(found[section][key])}"
+        for section, key, what in _TOLD
+        if found.get(section, {}).get(key)
+    ]
+    return f"settings of {sanitize(str(path))}" + ": " * bool(chosen) + ", ".join(chosen)
+
+
 def load(
     path: Path | None = None,
     overrides: Iterable[str] = (),
@@ -178,16 +209,7 @@ def load(
 
     Raises ConfigError for anything that is unknown, of the wrong type or out of range.
     """
-    found: dict[str, dict[str, Any]] = {}
-    if path is not None:
-        try:
-            text = _text_of(path)
-        except FileNotFoundError as e:
-            raise ConfigError(f"no config file {path}; leave --config out for the defaults") from e
-        except (OSError, UnicodeDecodeError) as e:
-            reason = getattr(e, "strerror", None) or e
-            raise ConfigError(f"config file {path} cannot be read: {reason}") from e
-        found = parse(text, str(path))
+    found = {} if path is None else read(path)
     asked: dict[str, dict[str, Any]] = {}
     for (section, key), value in (values or {}).items():
         asked.setdefault(section, {})[key] = checked_value(section, key, value)

@@ -18,8 +18,9 @@ import re
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import cv2
@@ -27,18 +28,25 @@ import numpy as np
 
 from live_digits.errors import HandsError, MissingExtraError
 from live_digits.hand_model import LARGEST, is_published
-from live_digits.hands import Hand
-from live_digits.outside import Apart, ApartError, read_bytes
-from live_digits.types import Image
+from live_digits.hands import LANDMARKS, Hand
+from live_digits.isolated_process import IsolatedProcess, IsolatedProcessError
+from live_digits.outside import read_bytes
+from live_digits.types import Floats, Image
 
 NUM_HANDS = 2
 """Most hands that are looked for."""
 LOOK_SIZE = 480
 """Longest side of the picture that the landmarker sees, pixels."""
+_SIDES = ("Left", "Right")
+_COLUMNS = 2 + 2 * LANDMARKS
+"""Columns of a hand in a table: its side as a number, its score, x and y of each landmark."""
 _NEEDLESS = ("tensorflow", "sounddevice")
 """What MediaPipe imports where it finds it, and does without where not. TensorFlow (for the making
 of its documentation) costs seconds that hold Python's lock and half a gigabyte; sounddevice starts
 the system's audio."""
+_ONLY_DRAWS = ("matplotlib", "matplotlib.pyplot")
+"""What MediaPipe imports at once and uses only to draw. An empty module stands in: the real one
+takes settings from a file `matplotlibrc` in the working folder, and half a second."""
 _LOG_LINE = re.compile(rb"(INFO|WARNING|ERROR): |[IWEF]\d{4} \d\d:\d\d:")
 """How a line begins that MediaPipe's native library logs."""
 
@@ -55,9 +63,17 @@ class Landmarker(Protocol):
 class MediaPipeLandmarker:
     """MediaPipe's hand landmarker, following hands from picture to picture."""
 
-    def __init__(self, model: Path) -> None:
-        """Imports MediaPipe and loads the model: a fraction of a second. Raises MissingExtraError
-        where MediaPipe is not installed, HandsError where it or the model cannot be loaded."""
+    def __init__(self, model: Path, content: bytes | None = None) -> None:
+        """Imports MediaPipe and loads the model: a fraction of a second.
+
+        Args:
+            model: the file.
+            content: its bytes, where they are read already.
+
+        Raises:
+            MissingExtraError: MediaPipe is not installed.
+            HandsError: it or the model cannot be loaded.
+        """
         try:
             with _without_needless():
                 import mediapipe
@@ -71,7 +87,8 @@ class MediaPipeLandmarker:
         vision = mediapipe.tasks.vision
         try:
             # Not by its path: that fails on Windows beyond ASCII.
-            content = read_bytes(model, LARGEST)
+            if content is None:
+                content = read_bytes(model, LARGEST)
             with _quiet():
                 options = vision.HandLandmarkerOptions(
                     base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=content),
@@ -118,27 +135,42 @@ class ApartLandmarker:
     """The same in a process of its own, for models from elsewhere: MediaPipe crashes on some that
     are damaged."""
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, content: bytes) -> None:
         """As MediaPipeLandmarker. Raises HandsError."""
         self._name = str(model)
         try:
-            self._found = Apart(__name__, "MediaPipeLandmarker", model)
-        except ApartError as e:
+            self._found = IsolatedProcess(__name__, "landmarks_for", content, name=self._name)
+        except IsolatedProcessError as e:
             raise self._broken(e) from e
 
     def __call__(self, image: Image, time_ms: int) -> tuple[Hand, ...]:
         try:
-            found: tuple[Hand, ...] = self._found(image, time_ms)
-        except ApartError as e:
+            table = self._found(image, time_ms, rows=NUM_HANDS, columns=_COLUMNS)
+        except IsolatedProcessError as e:
             raise self._broken(e) from e
-        return found
+        return tuple(
+            Hand(row[2:].reshape(LANDMARKS, 2), _SIDES[int(row[0] > 0)], float(row[1]))
+            for row in table
+        )
 
     def close(self) -> None:
         self._found.close()
 
-    def _broken(self, error: ApartError) -> HandsError:
+    def _broken(self, error: IsolatedProcessError) -> HandsError:
         known = self._name in str(error)
         return HandsError(str(error) if known else f"hand model {self._name}: {error}")
+
+
+def landmarks_for(content: bytes, name: str) -> Callable[[Image, int], Floats]:
+    """The other side of ApartLandmarker: a row a hand, its side, score and landmarks."""
+    landmarker = MediaPipeLandmarker(Path(name), content)
+
+    def table(image: Image, time_ms: int) -> Floats:
+        hands = landmarker(image, time_ms)
+        rows = [(_SIDES.index(h.handedness), h.score, *h.landmarks.flat) for h in hands]
+        return np.array(rows, np.float32).reshape(len(rows), _COLUMNS)
+
+    return table
 
 
 def open_landmarker(model: Path) -> Landmarker:
@@ -147,7 +179,8 @@ def open_landmarker(model: Path) -> Landmarker:
         content = read_bytes(model, LARGEST)
     except OSError as e:
         raise HandsError(f"the hand model {model} cannot be read: {e.strerror or e}") from e
-    return MediaPipeLandmarker(model) if is_published(content) else ApartLandmarker(model)
+    kind = MediaPipeLandmarker if is_published(content) else ApartLandmarker
+    return kind(model, content)
 
 
 def import_for(model: Path) -> None:
@@ -163,8 +196,16 @@ def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+class _Empty(importlib.abc.Loader):
+    """Makes an empty module."""
+
+    def exec_module(self, module: ModuleType) -> None:
+        del module
+
+
 class _Hider(importlib.abc.MetaPathFinder):
-    """Hides _NEEDLESS from the thread that made it; other threads import them as ever."""
+    """Hides _NEEDLESS and _ONLY_DRAWS from the thread that made it; other threads import them as
+    ever."""
 
     def __init__(self) -> None:
         self._thread = threading.get_ident()
@@ -172,20 +213,28 @@ class _Hider(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: object = None, target: object = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname in _NEEDLESS and threading.get_ident() == self._thread:
+        if threading.get_ident() != self._thread:
+            return None
+        if fullname in _ONLY_DRAWS:
+            return importlib.machinery.ModuleSpec(fullname, _Empty(), is_package=True)
+        if fullname in _NEEDLESS:
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
         return None
 
 
 @contextlib.contextmanager
 def _without_needless() -> Iterator[None]:
-    """Lets MediaPipe be imported as where _NEEDLESS are not installed."""
+    """Lets MediaPipe be imported as where _NEEDLESS are not installed, and without _ONLY_DRAWS."""
     finder = _Hider()
     sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
         sys.meta_path.remove(finder)
+        for name in _ONLY_DRAWS:
+            spec = getattr(sys.modules.get(name), "__spec__", None)
+            if spec is not None and isinstance(spec.loader, _Empty):
+                del sys.modules[name]
 
 
 @contextlib.contextmanager

@@ -55,6 +55,8 @@ class Shell:
 
     def __init__(self, folder: Path, home: Path) -> None:
         self.folder = folder
+        self.script: Path | None = None
+        """What starts the program; by default Python's -m."""
         self.env = environment(
             "DISPLAY", "WAYLAND_DISPLAY", "LIVE_DIGITS_HAND_MODEL",
             HOME=str(home), XDG_CONFIG_HOME=str(home / "config"),
@@ -63,7 +65,7 @@ class Shell:
         )  # fmt: skip
 
     def start(self, *args: str | Path) -> subprocess.Popen[str]:
-        return program(self.folder, self.env, *args)
+        return program(self.folder, self.env, *args, script=self.script)
 
     def __call__(self, *args: str | Path) -> Done:
         process = self.start(*args)

@@ -19,10 +19,14 @@ def environment(*dropped: str, **added: str) -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT)} | added
 
 
-def program(folder: Path, env: Mapping[str, str], *args: str | Path) -> subprocess.Popen[str]:
-    """Begins the program in `folder`; nobody types, what it says is kept."""
+def program(
+    folder: Path, env: Mapping[str, str], *args: str | Path, script: Path | None = None
+) -> subprocess.Popen[str]:
+    """Begins the program in `folder`, by `script` if there is one; nobody types, what it says is
+    kept."""
+    begin = ["-m", "live_digits"] if script is None else [str(script)]
     return subprocess.Popen(
-        [sys.executable, "-m", "live_digits", *map(str, args)],
+        [sys.executable, *begin, *map(str, args)],
         cwd=folder,
         env=env,
         stdin=subprocess.DEVNULL,

@@ -29,6 +29,7 @@ from live_digits.bench.report import FULL, QUICK, Files, Plan, tables
 from live_digits.bench.starts import CV2, PICTURE, PYTHON
 from live_digits.bench.variants import CLASSIC, DEFAULT, NOTHING_SAVED
 from live_digits.errors import ConfigError, DisplayError
+from live_digits.isolated_process import isolated_python
 from live_digits.window import check_display
 
 HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
@@ -185,5 +186,5 @@ def test_without_a_display_windows_open_on_one_that_ends_with_the_benchmark(
 def test_a_processs_peak_is_its_own_and_not_that_of_who_started_it(tmp_path: Path) -> None:
     large = np.ones(400_000_000, np.uint8)
     code = "from live_digits.stats import peak_memory_mb; print(peak_memory_mb())"
-    done = children.call(["-c", code], None, tmp_path, 100)
+    done = children.call(isolated_python(code), "peak", None, tmp_path, 100)
     assert 5 < float(done.stdout) < large.nbytes / 1e6 / 2

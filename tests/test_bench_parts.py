@@ -19,6 +19,7 @@ from live_digits.bench.display import Place
 from live_digits.bench.networks import BATCHES, Networks, measured
 from live_digits.bench.paced import Case, Paced
 from live_digits.bench.variants import NO_SAVINGS, vision_of
+from live_digits.isolated_process import isolated_python
 
 NOWHERE = Place(False, "", "nowhere")
 
@@ -88,7 +89,7 @@ def test_a_part_that_fails_says_why_in_a_line(tmp_path: Path) -> None:
 
 def test_a_part_that_does_not_end_is_ended(tmp_path: Path) -> None:
     with pytest.raises(PartError, match=r"no end within 0\.2 s"):
-        children.call(["-c", "import time; time.sleep(60)"], None, tmp_path, 0.2)
+        children.call(isolated_python("import time; time.sleep(60)"), "sleep", None, tmp_path, 0.2)
 
 
 def paced(case: Case, folder: Path) -> Paced:

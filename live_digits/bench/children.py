@@ -1,13 +1,13 @@
 """Parts of the benchmark that run in a process of their own, so that none disturbs another.
 
-`ask` starts `python -m live_digits.bench.children PART JOB`; the part's answer is the last line of
-its standard output.
+`ask` starts this module with the arguments PART and JOB; the part's answer is the last line of its
+standard output. These processes find what is installed, and this very program (see
+`isolated_process`).
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -16,8 +16,8 @@ from typing import Any
 
 from live_digits.bench.display import Place
 from live_digits.errors import LiveDigitsError
+from live_digits.isolated_process import isolated_environment, isolated_module
 
-_ROOT = Path(__file__).resolve().parents[2]
 _LONGEST = 300
 """Characters of a failure's last line that are told."""
 
@@ -27,23 +27,21 @@ class PartError(LiveDigitsError):
 
 
 def environment(place: Place | None) -> dict[str, str]:
-    """The environment of a child: this very program, and the display of `place`."""
-    env = dict(os.environ)
-    env["PYTHONPATH"] = os.pathsep.join(p for p in (str(_ROOT), env.get("PYTHONPATH", "")) if p)
+    """The environment of a child, with the display of `place`."""
+    env = isolated_environment()
     if place is not None and place.display:
         env["DISPLAY"] = place.display
     return env
 
 
 def call(
-    arguments: list[str], place: Place | None, folder: Path, seconds: float
+    command: list[str], what: str, place: Place | None, folder: Path, seconds: float
 ) -> subprocess.CompletedProcess[str]:
-    """Runs this Python with `arguments` in `folder`. Raises PartError where it fails or does not
+    """Runs a command in `folder`. Raises PartError, which names `what`, where it fails or does not
     end within `seconds`."""
-    what = " ".join(arguments[:3])
     try:
         done = subprocess.run(
-            [sys.executable, *arguments], cwd=folder, env=environment(place), text=True,
+            command, cwd=folder, env=environment(place), text=True,
             capture_output=True, timeout=seconds, stdin=subprocess.DEVNULL,
         )  # fmt: skip
     except subprocess.TimeoutExpired as e:
@@ -58,8 +56,8 @@ def ask(
     part: str, job: Mapping[str, Any], place: Place | None, folder: Path, seconds: float
 ) -> dict[str, Any]:
     """A part's answer to a job. Raises PartError."""
-    arguments = ["-m", "live_digits.bench.children", part, json.dumps(job)]
-    lines = call(arguments, place, folder, seconds).stdout.strip().splitlines()
+    command = [*isolated_module("live_digits.bench.children"), part, json.dumps(job)]
+    lines = call(command, part, place, folder, seconds).stdout.strip().splitlines()
     try:
         answer = json.loads(lines[-1])
     except (IndexError, ValueError) as e:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 from live_digits.bench.children import call
 from live_digits.bench.display import Place
 from live_digits.bench.spread import Spread, spread
+from live_digits.isolated_process import isolated_module
 
 PYTHON, CV2, PICTURE, LABEL = "Python alone", "import cv2", "first picture", "first label"
 _PATIENCE = 60.0
@@ -55,15 +57,17 @@ def measure(repeats: int, duration: float, place: Place, folder: Path) -> Starts
 def _until(statement: str, place: Place, folder: Path) -> float:
     """Seconds until a new Python has run a statement. The monotonic clock is the machine's."""
     start = time.monotonic()
-    done = call(["-c", statement + _ENDS], place, folder, _PATIENCE)
+    command = [sys.executable, "-I", "-c", statement + _ENDS]
+    done = call(command, statement, place, folder, _PATIENCE)
     return float(done.stdout.split()[-1]) - start
 
 
 def _run(duration: float, place: Place, folder: Path) -> dict[str, Any]:
     """The figures of a short run of the program as a user starts it."""
     stats = folder / "start.json"
-    arguments = ["-m", "live_digits", "run", "--source", "demo", "--duration", f"{duration:g}"]
-    arguments += ["--stats", str(stats), *([] if place.windows else ["--no-window"])]
-    call(arguments, place, folder, duration + _PATIENCE)
+    command = isolated_module("live_digits")
+    command += ["run", "--source", "demo", "--duration", f"{duration:g}"]
+    command += ["--stats", str(stats), *([] if place.windows else ["--no-window"])]
+    call(command, "live-digits run", place, folder, duration + _PATIENCE)
     found: dict[str, Any] = json.loads(stats.read_text(encoding="utf-8"))
     return found

@@ -7,6 +7,7 @@ library, must come even where `import cv2` fails.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 import os
@@ -20,11 +21,14 @@ from live_digits import __version__
 from live_digits.cli import files, live, models
 from live_digits.cli.common import app, say
 from live_digits.errors import LiveDigitsError, reason
+from live_digits.isolated_process import isolate_pools
 
 __all__ = ["COMMANDS", "files", "invoke", "live", "main", "models"]
 
 COMMANDS = ("run", "read", "recordings", "evaluate", "train", "bench", "doctor", "cameras")
 app.registered_commands.sort(key=lambda c: COMMANDS.index(getattr(c.callback, "__name__", "")))
+_DRAWS = ("evaluate", "train", "bench")
+"""The commands that draw by matplotlib."""
 _PACKAGES = {
     "libGL.so.1": "libgl1",
     "libgthread-2.0.so.0": "libglib2.0-0",
@@ -121,9 +125,31 @@ def _line_of(error: Exception) -> str | None:
     return None
 
 
+def _import_matplotlib() -> None:
+    """Imports matplotlib outside the working folder, where a file `matplotlibrc` would decide what
+    it does. Where it cannot be imported, what draws says so."""
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:  # it is deleted: nothing lies there
+        return
+    os.chdir(sys.prefix)
+    try:
+        importlib.import_module("matplotlib")
+    except ImportError as e:
+        logging.getLogger("live_digits").debug("matplotlib: %s", e)
+    finally:
+        os.chdir(here)
+
+
 def main() -> None:
     """The command `live-digits`."""
-    code = invoke(sys.argv[1:])
+    args = sys.argv[1:]
+    command = next((a for a in args if a != "--debug"), "")
+    if command == "train":
+        isolate_pools()
+    if command in _DRAWS:
+        _import_matplotlib()
+    code = invoke(args)
     used = sys.modules.get("live_digits.sources")
     if used is not None and used.blocked_readers():
         # A read that blocks in a driver may return while Python takes itself apart, and would

@@ -93,14 +93,17 @@ def settings_of(
     **source: float | None,
 ) -> Settings:
     """The settings of a command: file, then options. Raises ConfigError."""
-    from live_digits.config_file import find_config
+    from live_digits.config_file import chosen_by, find_config
 
     values: dict[tuple[str, str], Any] = {
         ("source", key): value for key, value in source.items() if value is not None
     }
     if model is not None:
         values["model", "name"] = model
-    return load(config or find_config(), overrides or (), profile, values)
+    found = None if config else find_config()
+    if found is not None:
+        say(chosen_by(found))
+    return load(config or found, overrides or (), profile, values)
 
 
 def loader_of(settings: Settings) -> Callable[[], Any]:
