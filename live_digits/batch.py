@@ -20,7 +20,7 @@ from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import Handwork
 from live_digits.media import is_video
 from live_digits.overlay import annotate
-from live_digits.pictures import load_picture, to_stored
+from live_digits.pictures import Picture, open_picture
 from live_digits.reader import Follower, read_moving, read_picture
 from live_digits.types import Classifier, Frame, Image, Reading
 from live_digits.video import video_frames
@@ -66,16 +66,16 @@ class Batch:
                 self.hands.close()
 
     def _picture(self, path: Path) -> Iterator[Read]:
-        image, orientation = load_picture(path)
-        frame = Frame(image, 0, 0.0, str(path))
+        picture = open_picture(path, self.settings.source.max_pixels)
+        frame = Frame(picture.image, 0, 0.0, str(path))
         seen = read_picture(frame, self._chosen(frame), self.classifier)
-        yield Read(_as_stored(seen, orientation), image, seen)
+        yield Read(_as_stored(seen, picture), picture.image, seen)
 
     def _video(self, path: Path) -> Iterator[Read]:
         follower = Follower(self.settings)
         handwork, never = Handwork(self.settings, self.hands, begun=True), threading.Event()
         settings: Settings | None = None
-        for frame in video_frames(path):
+        for frame in video_frames(path, self.settings.source.max_pixels):
             settings = settings or self._chosen(frame)
             handwork.look(frame, never)
             cover = handwork.cover(frame)
@@ -91,14 +91,13 @@ class Batch:
         return replace(self.settings, pipeline=found.settings)
 
 
-def _as_stored(reading: Reading, orientation: int) -> Reading:
-    """The reading of an upright picture in the pixels of the stored one."""
-    if orientation == 1:
+def _as_stored(reading: Reading, picture: Picture) -> Reading:
+    """The reading of a decoded picture in the pixels of the stored one."""
+    if picture.orientation == 1 and picture.reduced == 1:
         return reading
-    w, h = reading.width, reading.height
-    digits = tuple(replace(d, box=to_stored(d.box, orientation, w, h)) for d in reading.digits)
-    size = (h, w) if orientation >= 5 else (w, h)
-    return replace(reading, digits=digits, width=size[0], height=size[1])
+    digits = tuple(replace(d, box=picture.stored_box(d.box)) for d in reading.digits)
+    width, height = picture.stored_size
+    return replace(reading, digits=digits, width=width, height=height)
 
 
 def csv_rows(reading: Reading) -> str:
@@ -180,7 +179,6 @@ class Saver:
 
 def read_file(path: Path, settings: Settings, classifier: Classifier) -> Reading:
     """One picture file, in the pixels of the picture as stored. Raises SourceError."""
-    image, orientation = load_picture(path)
-    return _as_stored(
-        read_picture(Frame(image, 0, 0.0, str(path)), settings, classifier), orientation
-    )
+    picture = open_picture(path, settings.source.max_pixels)
+    reading = read_picture(Frame(picture.image, 0, 0.0, str(path)), settings, classifier)
+    return _as_stored(reading, picture)

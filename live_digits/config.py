@@ -69,6 +69,18 @@ class SourceSettings:
         choices=("auto", "any", "v4l2", "gstreamer", "dshow", "msmf", "avfoundation"),
     )
     timeout: float = _option(10.0, "seconds to wait for the first frame", low=0.5, high=120)
+    max_megapixels: int = _option(
+        50,
+        "largest picture or frame that is read, millions of pixels; a JPEG above is read at half, "
+        "a quarter or an eighth of its size, as far as 200; 50 take up to 1 GB and 10 s",
+        low=1,
+        high=200,
+    )
+
+    @property
+    def max_pixels(self) -> int:
+        """Pixels of the largest picture or frame that is read."""
+        return self.max_megapixels * 1_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,20 @@ class SourceError(LiveDigitsError):
         super().__init__(re.sub(r"\S+", lambda word: redact(word[0]), message))
 
 
+def too_many_pixels(begin: str, size: tuple[int, int], most: int) -> SourceError:
+    """Returns the error for a picture or video of more pixels than are read.
+
+    Args:
+        begin: how the sentence begins, such as "NAME has".
+        size: width and height.
+        most: pixels that are read.
+    """
+    return SourceError(
+        f"{begin} {size[0]}×{size[1]} pixels; at most {most / 10**6:g} megapixels are read: "
+        "make it smaller, or raise source.max_megapixels"
+    )
+
+
 class ModelError(LiveDigitsError):
     """A model is missing, damaged or of another shape than expected."""
 

@@ -1,7 +1,8 @@
 """Pictures on disk: their pixels, and saving them.
 
-Headers first: nothing over `MOST_PIXELS` is decoded. Pictures come upright, with the way back to
-the pixels as stored.
+Headers first: nothing over the limit is decoded; a large JPEG is decoded at a part of its size,
+which costs no more than a small one. Pictures come upright, with the way back to the pixels as
+stored.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import errno
 import logging
 import re
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits import MOST_PIXELS as MOST_PIXELS
-from live_digits.errors import SourceError, reason, without_address
+from live_digits.errors import SourceError, reason, too_many_pixels, without_address
 from live_digits.outside import read_bytes
 from live_digits.types import Box, Image
 
@@ -77,11 +79,70 @@ def _over_white(image: npt.NDArray[Any]) -> Image:
     return out
 
 
-def load_picture(path: Path) -> tuple[Image, int]:
-    """The picture upright as uint8 BGR H×W×3, and its EXIF orientation 1…8 (see `to_stored`).
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded picture.
 
-    Raises SourceError, naming the file, where it is missing, damaged, of an unknown kind or larger
-    than `MOST_PIXELS`.
+    `image`: upright, uint8 BGR H×W×3. `orientation`: EXIF's, 1…8. `reduced`: times it is smaller
+    than the picture as stored, 1, 2, 4 or 8. `width`, `height`: of the whole picture, upright.
+    """
+
+    image: Image
+    orientation: int
+    reduced: int
+    width: int
+    height: int
+
+    def stored_box(self, box: Box) -> Box:
+        """Returns a box of `image` in the pixels of the picture as stored."""
+        x, y = min(self.width - 1, box.x * self.reduced), min(self.height - 1, box.y * self.reduced)
+        right = min(self.width, box.right * self.reduced)
+        bottom = min(self.height, box.bottom * self.reduced)
+        whole = Box(x, y, max(1, right - x), max(1, bottom - y))
+        return to_stored(whole, self.orientation, self.width, self.height)
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Width and height of the picture as stored."""
+        turned = self.orientation >= 5
+        return (self.height, self.width) if turned else (self.width, self.height)
+
+
+_REDUCED = {
+    1: cv2.IMREAD_UNCHANGED,
+    2: cv2.IMREAD_REDUCED_COLOR_2 | cv2.IMREAD_IGNORE_ORIENTATION,
+    4: cv2.IMREAD_REDUCED_COLOR_4 | cv2.IMREAD_IGNORE_ORIENTATION,
+    8: cv2.IMREAD_REDUCED_COLOR_8 | cv2.IMREAD_IGNORE_ORIENTATION,
+}
+"""How a picture is decoded at a part of its size, by the divisor."""
+
+
+def _divisor(data: bytearray, pixels: int, most: int) -> int:
+    """What a picture's sides are divided by as it is decoded; 0 where it stays too large. Only a
+    JPEG that is not progressive is decoded at a part of its size without the whole in memory."""
+    if pixels <= most:
+        return 1
+    baseline = data[:2] == b"\xff\xd8" and _jpeg_header(data)[3] in (0xC0, 0xC1)
+    if not baseline or pixels > MOST_PIXELS:
+        return 0
+    return next((n for n in (2, 4, 8) if pixels // n**2 <= most), 0)
+
+
+def load_picture(path: Path, most: int = MOST_PIXELS) -> tuple[Image, int]:
+    """The picture of `open_picture` and its EXIF orientation 1…8 (see `to_stored`)."""
+    picture = open_picture(path, most)
+    return picture.image, picture.orientation
+
+
+def open_picture(path: Path, most: int = MOST_PIXELS) -> Picture:
+    """Reads and decodes a picture.
+
+    Args:
+        path: the file.
+        most: pixels that are decoded, never over MOST_PIXELS.
+
+    Raises:
+        SourceError: it is missing, damaged, of an unknown kind or larger; the file is named.
     """
     quiet()
     try:
@@ -95,20 +156,24 @@ def load_picture(path: Path) -> tuple[Image, int]:
     except (struct.error, ValueError, KeyError) as e:
         what = "is empty" if not data else "is damaged or no picture of a known kind"
         raise SourceError(f"{path} {what}; expected JPEG, PNG, BMP, TIFF, WebP, GIF or PNM") from e
-    if width * height > MOST_PIXELS:
-        raise SourceError(
-            f"{path} has {width}×{height} pixels; at most {MOST_PIXELS // 10**6} megapixels are "
-            "read: make it smaller"
-        )
+    most = min(most, MOST_PIXELS)
+    reduced = _divisor(data, width * height, most)
+    if not reduced:
+        raise too_many_pixels(f"{path} has", (width, height), most)
     try:
         image: npt.NDArray[Any] | None = cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED
+            np.frombuffer(data, np.uint8), _REDUCED[reduced]
         )
     except cv2.error as e:
         raise SourceError(f"{path} cannot be decoded: {reason(e)}") from e
     if image is None or not image.size:
         raise SourceError(f"{path} cannot be decoded: it is damaged or cut off")
-    return _upright(as_bgr(image, str(path)), orientation), orientation
+    upright = _upright(as_bgr(image, str(path)), orientation)
+    if orientation >= 5:
+        width, height = height, width
+    if reduced == 1:  # some kinds decode to another size than the header says
+        height, width = upright.shape[:2]
+    return Picture(upright, orientation, reduced, width, height)
 
 
 def _upright(image: Image, orientation: int) -> Image:
@@ -150,7 +215,7 @@ def _header(data: bytearray) -> tuple[int, int, int]:
                 turn = _orientation(data[at + 8 : at + 8 + size])
             at += 12 + size
     elif data[:2] == b"\xff\xd8":
-        width, height, turn = _jpeg_header(data)
+        width, height, turn, _ = _jpeg_header(data)
     elif data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         width, height, turn = _webp_header(data)
     elif bytes(data[:4]) in (b"II*\x00", b"MM\x00*"):
@@ -173,7 +238,8 @@ def _header(data: bytearray) -> tuple[int, int, int]:
     return abs(width), abs(height), turn
 
 
-def _jpeg_header(data: bytearray) -> tuple[int, int, int]:
+def _jpeg_header(data: bytearray) -> tuple[int, int, int, int]:
+    """Width, height, orientation and the marker that says how it is coded."""
     at, turn = 2, 1
     while True:
         while data[at : at + 2] == b"\xff\xff":
@@ -186,7 +252,7 @@ def _jpeg_header(data: bytearray) -> tuple[int, int, int]:
         if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", data, at + 5)
             # Where EXIF stands behind the size, as no camera writes it, it does not count.
-            return width, height, turn
+            return width, height, turn, kind
         at += 2 + size
 
 

@@ -94,12 +94,21 @@ class Source(Protocol):
 
 
 class _Video(Feed):
-    def __init__(self, path: Path, *, lossless: bool, session: Replay | None = None) -> None:
-        """`session`: the path is a recording's folder, and these are its videos."""
+    def __init__(
+        self, path: Path, most: int, *, lossless: bool, session: Replay | None = None
+    ) -> None:
+        """Opens the video.
+
+        Args:
+            path: a file, or the folder of a recording.
+            most: pixels of a frame.
+            lossless: whether every frame counts.
+            session: the recording's videos.
+        """
         files = session.files if session else ((path, 0.0),)
         with open_video(files[0][0]) as container:
             rate = float(video_stream(container, str(path)).average_rate or 0)
-        self._decoded = decode_parts(files)
+        self._decoded = decode_parts(files, most)
         # The first frame shows that it is a video, and its size once turned upright.
         self._first = next(self._decoded)
         height, width = frame_bgr(self._first[1]).shape[:2]
@@ -129,9 +138,10 @@ class _Video(Feed):
 class _Pictures(Feed):
     """Pictures in turn. Live, each is shown for a while and the last one stays; in batch, once."""
 
-    def __init__(self, paths: Sequence[Path], *, lossless: bool, paced: bool) -> None:
+    def __init__(self, paths: Sequence[Path], most: int, *, lossless: bool, paced: bool) -> None:
+        """`most`: pixels of a picture. Raises SourceError where none can be read."""
         self.skipped: list[tuple[Path, str]] = []
-        self._paths, self._paced = deque(paths), paced
+        self._paths, self._most, self._paced = deque(paths), most, paced
         first = self._load_next(quietly=True)
         if first is None:
             reasons = "; ".join(reason for _, reason in self.skipped[:3])
@@ -149,7 +159,7 @@ class _Pictures(Feed):
         while self._paths:
             path = self._paths.popleft()
             try:
-                return path, load_picture(path)[0]
+                return path, load_picture(path, self._most)[0]
             except SourceError as e:
                 self.skipped.append((path, str(e)))
                 if not quietly:
@@ -252,19 +262,19 @@ def open_source(
             raise SourceError(f"{spec} is a device but no camera{cameras_there()}")
         return Camera(int(match[1]), settings)
     if kind == "folder" and is_session(Path(spec)):
-        return _session(Path(spec), lossless)
+        return _session(Path(spec), settings, lossless)
     if kind == "pipe":
         return Pipe(Path(spec), settings)
     paths = expand_inputs([spec])
     pictures = [p for p in paths if not is_video(p)]
     if (kind == "file" and not pictures) or (kind == "glob" and not pictures and len(paths) == 1):
-        return _Video(paths[0], lossless=lossless)
+        return _Video(paths[0], settings.max_pixels, lossless=lossless)
     if not pictures:
         raise SourceError(f"{spec} holds {len(paths)} videos and no picture; name one of them")
-    return _Pictures(pictures, lossless=lossless, paced=paced)
+    return _Pictures(pictures, settings.max_pixels, lossless=lossless, paced=paced)
 
 
-def _session(folder: Path, lossless: bool) -> Source:
+def _session(folder: Path, settings: SourceSettings, lossless: bool) -> Source:
     """A recording's folder, run again."""
     try:
         session = replay(folder)
@@ -272,7 +282,7 @@ def _session(folder: Path, lossless: bool) -> Source:
         raise SourceError(f"recording {folder} cannot be read: {without_address(e)}") from e
     if not session.files:
         raise SourceError(f"recording {folder} holds no video; only its readings are left")
-    return _Video(folder, lossless=lossless, session=session)
+    return _Video(folder, settings.max_pixels, lossless=lossless, session=session)
 
 
 def _auto(settings: SourceSettings, lossless: bool) -> Source:

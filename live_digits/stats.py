@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 import live_digits
 from live_digits.inference import InferenceStats
+from live_digits.process_memory import peak_memory
 from live_digits.types import Reading, Status
 from live_digits.worker import percentiles
 
@@ -62,42 +62,7 @@ def process_start() -> float:
 
 def peak_memory_mb() -> float:
     """The most memory that the process has had in use, MB (10⁶ bytes)."""
-    if sys.platform == "win32":
-        return _windows_peak() / 1e6
-    if sys.platform == "linux":
-        # getrusage would count the process that started this one, too.
-        with contextlib.suppress(OSError, IndexError, ValueError):
-            status = Path("/proc/self/status").read_text()
-            return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return round(peak * (1 if sys.platform == "darwin" else 1024) / 1e6, 1)
-
-
-def _windows_peak() -> int:
-    """PeakWorkingSetSize of GetProcessMemoryInfo, bytes."""
-    import ctypes
-    from ctypes import wintypes
-
-    class Counters(ctypes.Structure):
-        _fields_ = [
-            ("cb", wintypes.DWORD),
-            ("PageFaultCount", wintypes.DWORD),
-            *((name, ctypes.c_size_t) for name in (
-                "PeakWorkingSetSize", "WorkingSetSize", "QuotaPeakPagedPoolUsage",
-                "QuotaPagedPoolUsage", "QuotaPeakNonPagedPoolUsage", "QuotaNonPagedPoolUsage",
-                "PagefileUsage", "PeakPagefileUsage",
-            )),
-        ]  # fmt: skip
-
-    counters = Counters(cb=ctypes.sizeof(Counters))
-    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009 (there on Windows only)
-    kernel.GetCurrentProcess.restype = wintypes.HANDLE
-    info = kernel.K32GetProcessMemoryInfo
-    info.argtypes = [wintypes.HANDLE, ctypes.POINTER(Counters), wintypes.DWORD]
-    info(kernel.GetCurrentProcess(), ctypes.byref(counters), counters.cb)
-    return int(counters.PeakWorkingSetSize)
+    return round(peak_memory() / 1e6, 1)
 
 
 def _recent(times: deque[float], now: float) -> None:

@@ -1,158 +1,252 @@
-"""Streams: RTSP and HTTP by their URL, and named pipes. What may block can be given up."""
+"""Streams: RTSP and HTTP by their URL, and named pipes, each opened and decoded in a process of its
+own (`stream_worker`), which bounds what it takes and can be ended whatever it does."""
 
 from __future__ import annotations
 
+import contextlib
+import json
 import logging
-import os
+import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-import cv2  # noqa: F401 (before av: see pyproject.toml)
-
-import av
-import av.error
+import numpy as np
 
 from live_digits.config import SourceSettings
-from live_digits.errors import SourceError, redact
+from live_digits.errors import SourceError, redact, too_many_pixels
+from live_digits.isolated_process import end, exactly, kill_group, start_isolated
 from live_digits.link import Limits
 from live_digits.live_feed import LiveFeed
+from live_digits.sanitize import sanitize
+from live_digits.stream_worker import (
+    END,
+    ERROR,
+    FRAME,
+    HEAD,
+    MAX_TEXT,
+    MISSED,
+    NOTHING,
+    OPENED,
+    WARNING,
+)
 from live_digits.types import Image, Mode, SourceInfo
-from live_digits.video import decode_video, frame_bgr, paced, video_stream, why
 
 log = logging.getLogger("live_digits.sources")
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
-_PROTOCOLS = "http,https,tcp,tls,rtsp,rtp,udp,crypto,hls,httpproxy"
-"""What a stream may reach for: never a file of this computer."""
 _LIMITS = Limits(attempt=4.0)
 """The waiting times of a stream. A try ends before the system has asked a host that does not answer
 for the third time (1, 3 and 7 s): the next one asks anew, so that none waits longer than 2 s."""
 _READ = 4.0
 """Seconds without data after which a connection counts as broken; the link gives up sooner."""
-_ANALYSE = 500_000
-"""Microseconds of a live stream that are looked at before its first frame is decoded; FFmpeg's own
-five seconds would keep the picture away for as long."""
-_EMPTY = 0.02
-"""Seconds between looks into an empty pipe."""
+_PIPE_BYTES = 2**20
+"""What the pipe of frames holds, where the system lets it be set; fewer cost time per frame."""
+_MAX_SIDE = 2**16
+"""Pixels of a frame's side."""
 
 
-class _Container:
-    """An open stream. Implements `live_feed.Connection`."""
+class _Process:
+    """The process that plays one stream after another. Belongs to one reader at a time."""
 
-    def __init__(
-        self,
-        container: av.container.InputContainer,
-        name: str,
-        ended: threading.Event,
-        miss: Callable[[int], None],
-        reading: _Reading | None = None,
-    ) -> None:
-        """`reading`: what the container reads from, closed with it."""
-        self._container, self._name, self._ended, self._miss = container, name, ended, miss
-        self._reading = reading
-        stream = video_stream(container, name)
-        size = stream.codec_context
-        self.reported = Mode(size.width, size.height, float(stream.average_rate or 0))
-        self.finite = (container.duration or 0) > 0
+    def __init__(self, name: str) -> None:
+        """Starts it. Raises SourceError."""
+        self._name = name
+        self.good = False
+        """It has ended its last stream in order and can play another."""
+        try:
+            self._process = start_isolated("from live_digits.stream_worker import serve; serve()")
+        except OSError as e:
+            raise SourceError(f"{name}: no process can be started: {e.strerror or e}") from e
+        assert self._process.stdout is not None
+        self._answers: IO[bytes] = self._process.stdout
+        if sys.platform == "linux":
+            import fcntl
 
-    def images(self) -> Iterator[Image | None]:
-        frames = decode_video(self._container, self._name, remote=True)
-        if self.finite:
-            # A file on a server arrives faster than it plays, and has an end.
-            yield from (image for _, _, image in paced(frames, self._ended, self._miss))
-            return
-        for _, frame in frames:
-            yield frame_bgr(frame)
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(self._answers, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+    def ask(self, **asked: str | int | float) -> None:
+        """Begins a stream. Raises SourceError."""
+        self.good = False
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+            self._process.stdin.flush()
+        except OSError as e:
+            raise self._broken() from e
+
+    def next(self, most: int) -> tuple[bytes, tuple[int, int, int], float, Image | None]:
+        """Returns the next message: its kind, numbers and picture. Raises SourceError, as well for
+        the other side's own errors and for what is no message."""
+        try:
+            kind, *numbers, real = HEAD.unpack(exactly(self._answers, HEAD.size))
+            first, second, third = numbers
+            if kind == FRAME:
+                return kind, (first, second, third), real, self._picture(first, second, most)
+            if kind in (ERROR, WARNING):
+                if first > MAX_TEXT:
+                    raise ValueError(f"a text of {first} bytes")
+                text = sanitize(exactly(self._answers, first).decode("utf-8", "replace"))
+                if kind == ERROR:
+                    self.good = True
+                    raise SourceError(text)
+                log.warning("%s", text)
+            elif kind not in (OPENED, MISSED, END, NOTHING):
+                raise ValueError(f"a message of kind {kind!r}")
+        except (OSError, EOFError, ValueError) as e:
+            raise self._broken() from e
+        self.good = kind == END
+        return kind, (first, second, third), real, None
+
+    def _picture(self, width: int, height: int, most: int) -> Image:
+        if not (0 < width < _MAX_SIDE and 0 < height < _MAX_SIDE):
+            raise ValueError(f"a frame of {width}×{height} pixels")
+        if width * height > most:
+            raise too_many_pixels(f"{self._name} has frames of", (width, height), most)
+        picture = np.empty((height, width, 3), np.uint8)
+        rest = picture.data.cast("B")
+        while rest:
+            count = self._answers.readinto(rest)  # type: ignore[attr-defined]
+            if not count:
+                raise EOFError("a frame is cut off")
+            rest = rest[count:]
+        return picture
+
+    def _broken(self) -> SourceError:
+        self.close()
+        status = self._process.returncode
+        return SourceError(f"{self._name}: what reads it broke down (exit status {status})")
+
+    def kill(self) -> None:
+        """Makes the reader's next message the last; for other threads."""
+        kill_group(self._process)
 
     def close(self) -> None:
-        self._container.close()
-        if self._reading:
-            self._reading.close()
+        """Ends the process. May be called twice; for the reader."""
+        end(self._process)
 
 
-class Stream(LiveFeed):
+class _Connection:
+    """An open stream. Implements `live_feed.Connection`."""
+
+    def __init__(self, feed: _ProcessFeed, process: _Process, ended: threading.Event) -> None:
+        """Waits for the stream to open. Raises SourceError."""
+        self._feed, self._process, self._ended = feed, process, ended
+        while True:
+            kind, (width, height, finite), rate, _ = process.next(feed.most)
+            if kind == OPENED:
+                break
+            if ended.is_set() or kind not in (NOTHING, WARNING):
+                raise SourceError(f"{feed.info.name} was given up while it was opened")
+        self.reported = Mode(width, height, rate)
+        self.finite = bool(finite)
+
+    def images(self) -> Iterator[Image | None]:
+        while not self._ended.is_set():
+            kind, (count, _, _), _, picture = self._process.next(self._feed.most)
+            if kind == END:
+                return
+            if kind == MISSED:
+                self._feed.miss(count)
+            yield picture
+
+    def close(self) -> None:
+        self._feed.give_back(self._process)
+
+
+class _ProcessFeed(LiveFeed):
+    """What a process of its own opens and decodes."""
+
+    def __init__(self, name: str, settings: SourceSettings) -> None:
+        info = SourceInfo(redact(name), "stream")
+        super().__init__(info, replace(_LIMITS, first=settings.timeout))
+        self.most = settings.max_pixels
+        self._patience = settings.timeout
+        self._idle = [_Process(self._info.name)]
+        self._processes = set(self._idle)
+        """All that live, in use or not."""
+
+    def _play(self, where: str, ended: threading.Event, *, pipe: bool) -> _Connection:
+        """Lets a process open the stream. Raises SourceError."""
+        wait = self._patience if not self.captured else _LIMITS.attempt
+        process = self._take_process()
+        try:
+            process.ask(
+                name=self._info.name, where=where, pipe=pipe, pixels=self.most, open=wait,
+                read=min(wait, _READ),
+            )  # fmt: skip
+            return _Connection(self, process, ended)
+        except BaseException:
+            self.give_back(process)
+            raise
+
+    def _work(self) -> None:
+        process = self._take_process()
+        process.next(self.most)  # the first frame's time counts from where there is a process
+        process.good = True
+        self.give_back(process)
+        super()._work()
+
+    def _take_process(self) -> _Process:
+        """Raises SourceError."""
+        with self._condition:
+            if self._idle:
+                return self._idle.pop()
+            if self._stop.is_set():
+                raise SourceError(f"{self._info.name} is closed")
+            process = _Process(self._info.name)
+            self._processes.add(process)
+            return process
+
+    def give_back(self, process: _Process) -> None:
+        """Keeps a process for the next try, or ends one that is in the middle of a stream."""
+        with self._condition:
+            if process.good and not self._stop.is_set():
+                self._idle.append(process)
+                return
+            self._processes.discard(process)
+        process.close()
+
+    def miss(self, count: int) -> None:
+        """Counts frames that were due and are skipped."""
+        self._miss(count)
+
+    def close(self) -> None:
+        with self._condition:
+            self._stop.set()
+            for process in self._processes:
+                process.kill()
+        super().close()
+
+    def _release(self) -> None:
+        super()._release()
+        with self._condition:
+            idle, self._idle = self._idle, []
+            self._processes.difference_update(idle)
+        for process in idle:
+            process.close()
+
+
+class Stream(_ProcessFeed):
     """A stream by its URL."""
 
     def __init__(self, url: str, settings: SourceSettings) -> None:
-        info = SourceInfo(redact(url), "stream")
-        super().__init__(info, replace(_LIMITS, first=settings.timeout))
-        self._url, self._patience = url, settings.timeout
+        super().__init__(url, settings)
+        self._url = url
 
-    def _connect(self, ended: threading.Event) -> _Container:
-        options = {"protocol_whitelist": _PROTOCOLS, "analyzeduration": str(_ANALYSE)}
-        if self._url.lower().startswith("rtsp"):
-            options["rtsp_transport"] = "tcp"
-        wait = self._patience if not self.captured else _LIMITS.attempt
-        opened = _open(self._url, self._info.name, options, (wait, min(wait, _READ)))
-        return _Container(opened, self._info.name, ended, self._miss)
+    def _connect(self, ended: threading.Event) -> _Connection:
+        return self._play(self._url, ended, pipe=False)
 
 
-class Pipe(LiveFeed):
+class Pipe(_ProcessFeed):
     """A named pipe that another program writes a stream into."""
 
     def __init__(self, path: Path, settings: SourceSettings) -> None:
-        info = SourceInfo(redact(str(path)), "stream")
-        super().__init__(info, replace(_LIMITS, first=settings.timeout))
-        self._path = path
+        super().__init__(str(path), settings)
+        self._path = path.absolute()
 
-    def _connect(self, ended: threading.Event) -> _Container:
-        try:
-            reading = _Reading(self._path, ended)
-        except OSError as e:
-            raise SourceError(f"{self._info.name} cannot be opened: {why(e)}") from None
-        try:
-            options = {"analyzeduration": str(_ANALYSE)}
-            container = _open(reading, self._info.name, options, None)
-            return _Container(container, self._info.name, ended, self._miss, reading)
-        except BaseException:
-            reading.close()
-            raise
-
-
-class _Reading:
-    """The reading end of a named pipe as FFmpeg's input. Never blocks for longer than `_EMPTY`:
-    neither opening without a writer nor a writer that stalls holds the thread."""
-
-    def __init__(self, path: Path, ended: threading.Event) -> None:
-        """Raises OSError."""
-        self.name = "pipe"
-        self._ended, self._begun = ended, False
-        self._end: int | None = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-
-    def read(self, size: int) -> bytes:
-        """What is there, as soon as something is; empty at the end: the writer has gone."""
-        while self._end is not None and not self._ended.is_set():
-            try:
-                data = os.read(self._end, size)
-            except BlockingIOError:
-                data = None
-            if data:
-                self._begun = True
-                return data
-            if data is not None and self._begun:
-                return b""
-            time.sleep(_EMPTY)
-        return b""
-
-    def close(self) -> None:
-        end, self._end = self._end, None
-        if end is not None:
-            os.close(end)
-
-
-def _open(
-    where: Any, name: str, options: dict[str, str], timeout: tuple[float, float] | None
-) -> av.container.InputContainer:
-    """Opens a container. Raises SourceError, which carries nothing of FFmpeg's own error: that
-    repeats the address with its password."""
-    try:
-        opened: av.container.InputContainer = av.open(where, options=options, timeout=timeout)
-        return opened
-    except (av.error.FFmpegError, OSError, ValueError) as e:
-        raise SourceError(
-            f"{name} cannot be opened: {why(e)}; check the address and the network"
-        ) from None
+    def _connect(self, ended: threading.Event) -> _Connection:
+        return self._play(str(self._path), ended, pipe=True)

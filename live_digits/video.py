@@ -16,7 +16,7 @@ import av
 import av.error
 
 from live_digits import MOST_PIXELS
-from live_digits.errors import SourceError, without_address
+from live_digits.errors import SourceError, too_many_pixels, without_address
 from live_digits.types import Frame, Image
 
 log = logging.getLogger("live_digits.sources")
@@ -36,10 +36,10 @@ def why(error: Exception) -> str:
     return without_address(error)
 
 
-def video_frames(path: Path) -> Iterator[Frame]:
+def video_frames(path: Path, most: int = MOST_PIXELS) -> Iterator[Frame]:
     """Every frame of a video; `time` is the presentation time in seconds from the first frame.
-    Raises SourceError, where the file is no video at the first frame."""
-    for seq, (when, frame) in enumerate(decode_video(open_video(path), str(path))):
+    `most`: pixels of a frame. Raises SourceError, where the file is no video at the first frame."""
+    for seq, (when, frame) in enumerate(decode_video(open_video(path), str(path), most=most)):
         yield Frame(frame_bgr(frame), seq, when, str(path))
 
 
@@ -66,21 +66,33 @@ def video_stream(container: av.container.InputContainer, name: str) -> av.VideoS
 
 
 def decode_video(
-    container: av.container.InputContainer, name: str, *, remote: bool = False
+    container: av.container.InputContainer,
+    name: str,
+    *,
+    remote: bool = False,
+    most: int = MOST_PIXELS,
 ) -> Generator[tuple[float, av.VideoFrame], None, None]:
-    """Seconds since the first frame, and the frame. Damaged packets are left out and logged; the
-    container is closed at the end. `remote`: a server that hangs up is the end, no error. Raises
-    SourceError where reading fails or nothing is there."""
+    """Decodes the seconds since the first frame, and the frame, of each.
+
+    Damaged packets are left out and logged; the container is closed at the end.
+
+    Args:
+        container: an open video.
+        name: what messages call it.
+        remote: a server that hangs up is the end, no error.
+        most: pixels of a frame, never over MOST_PIXELS.
+
+    Raises:
+        SourceError: reading fails, nothing is there or a frame is larger.
+    """
     stream = video_stream(container, name)
     codec = stream.codec_context
-    if codec.width * codec.height > MOST_PIXELS:
+    most = min(most, MOST_PIXELS)
+    if codec.width * codec.height > most:
         container.close()
-        raise SourceError(
-            f"{name} has frames of {codec.width}×{codec.height} pixels; at most "
-            f"{MOST_PIXELS // 10**6} megapixels are read: make it smaller"
-        )
+        raise too_many_pixels(f"{name} has frames of", (codec.width, codec.height), most)
     # A frame may still say another size than the file does.
-    codec.options = {**codec.options, "max_pixels": str(MOST_PIXELS)}
+    codec.options = {**codec.options, "max_pixels": str(most)}
     period = 1 / float(stream.average_rate or 30)
     first: float | None = None
     last, damaged = -period, 0
@@ -118,7 +130,7 @@ def decode_video(
 
 
 def decode_parts(
-    files: Sequence[tuple[Path, float | None]],
+    files: Sequence[tuple[Path, float | None]], most: int = MOST_PIXELS
 ) -> Generator[tuple[float, av.VideoFrame], None, None]:
     """Several videos one after the other, as `decode_video` gives one. Each begins at its second,
     or where the one before ends. A later part without any frame is left out and logged."""
@@ -126,7 +138,7 @@ def decode_parts(
     for path, start in files:
         base = max(last, start or 0.0) if begun else 0.0
         try:
-            for when, frame in decode_video(open_video(path), str(path)):
+            for when, frame in decode_video(open_video(path), str(path), most=most):
                 begun, last = True, base + when
                 yield last, frame
         except SourceError as e:
