@@ -70,9 +70,9 @@ class SourceSettings:
     )
     timeout: float = _option(10.0, "seconds to wait for the first frame", low=0.5, high=120)
     max_megapixels: int = _option(
-        50,
+        36,
         "largest picture or frame that is read, millions of pixels; a JPEG above is read at half, "
-        "a quarter or an eighth of its size, as far as 200; 50 take up to 1 GB and 10 s",
+        "a quarter or an eighth of its size, as far as 200; 36 take up to 1 GB, and 10 s a picture",
         low=1,
         high=200,
     )

@@ -153,6 +153,8 @@ def open_picture(path: Path, most: int = MOST_PIXELS) -> Picture:
         raise SourceError(f"{path} cannot be read: {without_address(e)}") from e
     try:
         width, height, orientation = _header(data)
+    except _DepthError as e:
+        raise SourceError(f"{path}: {e}-bit pixels are not supported; save it with 8 bit") from e
     except (struct.error, ValueError, KeyError) as e:
         what = "is empty" if not data else "is damaged or no picture of a known kind"
         raise SourceError(f"{path} {what}; expected JPEG, PNG, BMP, TIFF, WebP, GIF or PNM") from e
@@ -160,6 +162,18 @@ def open_picture(path: Path, most: int = MOST_PIXELS) -> Picture:
     reduced = _divisor(data, width * height, most)
     if not reduced:
         raise too_many_pixels(f"{path} has", (width, height), most)
+    decoded = [_decoded(path, data, reduced)]
+    del data  # or it would count beside what is made of the pixels
+    upright = _upright(as_bgr(decoded.pop(), str(path)), orientation)
+    if orientation >= 5:
+        width, height = height, width
+    if reduced == 1:  # some kinds decode to another size than the header says
+        height, width = upright.shape[:2]
+    return Picture(upright, orientation, reduced, width, height)
+
+
+def _decoded(path: Path, data: bytearray, reduced: int) -> npt.NDArray[Any]:
+    """The pixels as the file has them. Raises SourceError."""
     try:
         image: npt.NDArray[Any] | None = cv2.imdecode(
             np.frombuffer(data, np.uint8), _REDUCED[reduced]
@@ -168,12 +182,7 @@ def open_picture(path: Path, most: int = MOST_PIXELS) -> Picture:
         raise SourceError(f"{path} cannot be decoded: {reason(e)}") from e
     if image is None or not image.size:
         raise SourceError(f"{path} cannot be decoded: it is damaged or cut off")
-    upright = _upright(as_bgr(image, str(path)), orientation)
-    if orientation >= 5:
-        width, height = height, width
-    if reduced == 1:  # some kinds decode to another size than the header says
-        height, width = upright.shape[:2]
-    return Picture(upright, orientation, reduced, width, height)
+    return image
 
 
 def _upright(image: Image, orientation: int) -> Image:
@@ -221,6 +230,7 @@ def _header(data: bytearray) -> tuple[int, int, int]:
     elif bytes(data[:4]) in (b"II*\x00", b"MM\x00*"):
         tags = _tags(data)
         width, height = tags[256][0], tags[257][0]
+        _check_depth(data)
         if 274 in tags and 1 <= tags[274][0] <= 8:
             turn, at = tags[274]
             struct.pack_into("<H" if data[:1] == b"I" else ">H", data, at, 1)
@@ -286,6 +296,26 @@ def _tags(tiff: bytearray) -> dict[int, tuple[int, int]]:
         (value,) = struct.unpack_from(order + ("I" if kind == 4 else "H"), tiff, entry + 8)
         tags[tag] = value, entry + 8
     return tags
+
+
+def _check_depth(tiff: bytearray) -> None:
+    """Raises _DepthError for a TIFF of more than 16 bit a channel, which takes up to 32 bytes a
+    pixel and is not read anyway. Raises struct.error."""
+    order = "<" if tiff[:2] == b"II" else ">"
+    where = _tags(tiff).get(258)
+    if where is None:
+        return
+    (count,) = struct.unpack_from(order + "I", tiff, where[1] - 4)
+    at = where[1]
+    if count > 2:  # the values lie elsewhere
+        (at,) = struct.unpack_from(order + "I", tiff, at)
+    (bits,) = struct.unpack_from(order + "H", tiff, at)
+    if bits > 16:
+        raise _DepthError(bits)
+
+
+class _DepthError(Exception):
+    """A picture has so many bits a channel."""
 
 
 def _orientation(tiff: bytearray) -> int:
