@@ -75,7 +75,9 @@ def test_the_room_imports_no_mediapipe_and_the_landmarker_no_tensorflow() -> Non
         landmarker.close()
         landmarker.close()
         assert "mediapipe" in sys.modules
-        assert not {"tensorflow", "sounddevice"} & set(sys.modules)
+        assert not {"tensorflow", "sounddevice", "matplotlib"} & set(sys.modules)
+        import matplotlib.pyplot
+        assert matplotlib.pyplot.figure, "what stood in for it is gone"
     """
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), str(real_model())],
