@@ -21,6 +21,7 @@ import yaml
 from live_digits.config import (
     Option,
     Settings,
+    as_dict,
     checked_value,
     nearest,
     option_of,
@@ -187,8 +188,17 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
 
 def chosen_by(path: Path) -> str:
     """Returns a line on a config file that nobody named: which one, and which model and folder it
-    chooses. Raises ConfigError."""
+    chooses; nothing for the program's own, in a checkout, that chooses none. Raises ConfigError."""
     found = read(path)
+    own = default_config_path()
+    if own.is_file() and path.samefile(own):
+        usual = as_dict(Settings())
+        found = {
+            section: {k: v for k, v in entries.items() if v != usual[section][k]}
+            for section, entries in found.items()
+        }
+        if not any(found.get(section, {}).get(key) for section, key, _ in _TOLD):
+            return ""
     chosen = [
         f"{what} {sanitize(found[section][key])}"
         for section, key, what in _TOLD

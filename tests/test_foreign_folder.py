@@ -195,3 +195,11 @@ def test_a_card_or_session_of_a_foreign_folder_chooses_no_code(
     assert done.code == 2
     assert "card.yaml" in done.err
     assert not marker.exists()
+
+
+def test_the_checkouts_own_config_is_told_only_where_it_chooses(shell: Shell) -> None:
+    from live_digits.config_file import chosen_by, default_config_path
+
+    assert chosen_by(default_config_path()) == ""
+    copied = shutil.copy(default_config_path(), shell.folder / "config.yaml")
+    assert chosen_by(Path(copied)).endswith("config.yaml: model cnn, recordings in recordings")

@@ -94,8 +94,10 @@ def test_a_hostile_stream_ends_and_stays_small(
     hostile: str, said: str, idle: int, tmp_path: Path
 ) -> None:
     begun = time.monotonic()
+    # A busy machine takes its time to send what is too much.
+    patience = 50 if said == GIVEN_UP else 3
     run = program(tmp_path, environment(), "run", "--source", hostile, "--no-window",
-                  "--set", "hands.mode=off", "--set", "source.timeout=3")  # fmt: skip
+                  "--set", "hands.mode=off", "--set", f"source.timeout={patience}")  # fmt: skip
     peak, process = 0, psutil.Process(run.pid)
     while run.poll() is None:
         peak = max(peak, memory_of(process))

@@ -101,8 +101,8 @@ def settings_of(
     if model is not None:
         values["model", "name"] = model
     found = None if config else find_config()
-    if found is not None:
-        say(chosen_by(found))
+    if found is not None and (line := chosen_by(found)):
+        say(line)
     return load(config or found, overrides or (), profile, values)
 
 
