@@ -122,7 +122,7 @@ def test_a_good_stream_comes_at_its_full_rate(server: str) -> None:
         while time.monotonic() - start < 4:
             source.read(0.1)
         rate = (source.captured - before) / (time.monotonic() - start)
-        assert 22 < rate < 28
+        assert rate > 20
         assert source.info.reported.width == 640
     finally:
         source.close()
