@@ -328,8 +328,8 @@ def reserved(folder: Path) -> Iterator[bool]:
     path = folder / READINGS
     # A recording that begins right now has no readings yet.
     if sys.platform == "win32" or not is_regular(path):
-        ended = (load(folder / SESSION) or {}).get("ended")
-        yield ended is not None or time.time() - changed(folder) > FRESH
+        done = bool(odd_entries(folder)) or (load(folder / SESSION) or {}).get("ended") is not None
+        yield done or time.time() - changed(folder) > FRESH
         return
     # What may only be read cannot be recorded into either.
     able = os.access(path, os.W_OK)
