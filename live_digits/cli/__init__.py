@@ -13,7 +13,6 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Annotated, Any
 
 import typer
@@ -98,12 +97,6 @@ def _sanitized_lines(text: str) -> str:
     return "\n".join(map(sanitize, text.split("\n")))
 
 
-def _hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Prints a traceback, whose message may repeat a name from outside."""
-    text = "".join(traceback.format_exception(kind, error, trace))
-    print(_sanitized_lines(text.rstrip("\n")), file=sys.stderr, flush=True)
-
-
 def invoke(args: Sequence[str]) -> int:
     """Runs one command line; the exit code. Every expected failure is one line on stderr."""
     debug = "--debug" in args
@@ -148,8 +141,12 @@ def _line_of(error: Exception) -> str | None:
 
 def main() -> None:
     """The command `live-digits`."""
-    sys.excepthook = _hook
-    code = invoke(sys.argv[1:])
+    try:
+        code = invoke(sys.argv[1:])
+    except Exception as e:  # its message may repeat a name from outside
+        text = "".join(traceback.format_exception(type(e), e, e.__traceback__))
+        print(_sanitized_lines(text.rstrip("\n")), file=sys.stderr, flush=True)
+        code = 1
     used = sys.modules.get("live_digits.sources")
     if used is not None and used.blocked_readers():
         # A read that blocks in a driver may return while Python takes itself apart, and would
