@@ -30,7 +30,7 @@ from live_digits.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO
 from live_digits.sources import open_source
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs links, pipes and holes")
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds after which a command hangs."""
 MOST_MB = 700.0
 """Peak memory that any list of recordings may take, MB; one of a single recording takes 250."""
@@ -256,7 +256,7 @@ def test_a_bad_session_is_one_line_as_a_source(copy: Path, what: str) -> None:
     assert SESSION in str(caught.value)
     assert str(copy) in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 60
 
 
 @POSIX

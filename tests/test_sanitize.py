@@ -31,7 +31,7 @@ from live_digits.sanitize import json_line, sanitize
 from live_digits.session import READINGS, SESSION
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="its file names hold no such signs")
-PATIENCE = 60.0
+PATIENCE = 120.0
 HOSTILE = {
     "colour": "\x1b[31mred",
     "title": "\x1b]0;owned\x07",

@@ -87,6 +87,7 @@ def run(
     ] = False,
 ) -> int:
     """The live window: boxes and digits over the moving picture. h shows the keys."""
+    _writable(stats)
     from live_digits.app import App, Options
     from live_digits.sources import open_source
 
@@ -98,7 +99,6 @@ def run(
             settings = replace(settings, recording=replace(settings.recording, raw="lossless"))
     if air or gestures:
         settings = replace(settings, hands=_asked_hands(settings.hands, gestures))
-    _writable(stats)
     load_model = loader_of(settings)
     display = None if no_window else _window(settings)
     if not no_window and display is None:

@@ -123,7 +123,7 @@ def evaluate_set(
         with replacing(files[0]) as scratch:
             draw_confusion(confusion, sanitize(f"{classifier.name} on {digits.name}"), scratch)
         with replacing(files[1]) as scratch:
-            cv2.imwrite(str(scratch), _crop_sheet(digits, probabilities, mistakes))
+            _write_png(scratch, _crop_sheet(digits, probabilities, mistakes))
     return SetReport(
         name=digits.name,
         count=len(read),
@@ -133,6 +133,11 @@ def evaluate_set(
         mistakes=tuple(int(i) for i in mistakes),
         files=files,
     )
+
+
+def _write_png(path: Path, picture: Image) -> None:
+    """Writes a picture by Python's own file: OpenCV's crashes for names that are no UTF-8."""
+    path.write_bytes(np.asarray(cv2.imencode(".png", picture)[1]).tobytes())
 
 
 def _rows(confusion: Any) -> tuple[ClassRow, ...]:
@@ -355,7 +360,7 @@ def evaluate_folder(
         out.mkdir(parents=True, exist_ok=True)
         files = (out / "mistakes.png",)
         with replacing(files[0]) as scratch:
-            cv2.imwrite(str(scratch), _mistake_sheet(folder, mistakes))
+            _write_png(scratch, _mistake_sheet(folder, mistakes))
     return FolderReport(dict(total), tuple(mistakes), confused, tuple(unread), files)
 
 
