@@ -47,6 +47,7 @@ MOST_BITS = 10_000
 """Bits of a whole number at most: Python writes 4,300 digits and no more."""
 MOST_FIGURE = 1e12
 """What a figure of a recording is at most: seconds, frames, pixels."""
+_DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}")
 _NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 _NO_LOCK = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 
@@ -108,15 +109,15 @@ def odd_entries(folder: Path) -> list[str]:
 
 def is_session(folder: Path) -> bool:
     """Whether a folder is a recording: it holds one of a recording's names, whatever stands for
-    it, or does not let this user look."""
+    it. One that this user may not look into is judged by its own name."""
     for name in (VIDEO, RAW, READINGS, SESSION):
         try:
             os.lstat(folder / name)
+            return True
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError:
-            pass  # `look` says what it is
-        return True
+            return bool(_DATE_TIME.match(folder.name))
     return False
 
 

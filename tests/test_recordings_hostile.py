@@ -310,6 +310,26 @@ def test_whatever_a_session_says_it_is_listed_repaired_and_replayed(
         assert plays(path / VIDEO) == FRAMES
 
 
+@POSIX
+def test_a_folder_that_lets_nobody_look_spoils_no_list(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really = os.lstat
+
+    def refuse(path: Any) -> os.stat_result:  # root may look anywhere
+        if Path(path).parent.name in ("lost+found", "2026-01-01_10-00-00"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path)
+
+    for name in ("lost+found", "2026-01-01_10-00-00"):
+        (copy.parent / name).mkdir()
+    monkeypatch.setattr("live_digits.session.os.lstat", refuse)
+    one, other = sessions(copy.parent)
+    assert (one.path.name, one.state) == ("2026-01-01_10-00-00", "damaged")
+    assert "Permission denied" in one.found[0]
+    assert other.state == "whole"
+
+
 # --- readings ---
 
 

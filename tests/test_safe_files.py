@@ -25,6 +25,7 @@ from live_digits.bench.report import Files
 from live_digits.config import Settings
 from live_digits.config_file import load, write_back
 from live_digits.errors import ConfigError, RecordingError, SourceError
+from live_digits.pictures import save_png
 from live_digits.safe_files import (
     is_regular,
     new_file,
@@ -238,6 +239,17 @@ def test_a_folder_that_refuses_files_is_named(tmp_path: Path) -> None:
         Saver(tmp_path / "file", Settings())
     with pytest.raises(OSError, match="File exists"):
         probe(tmp_path / "file")
+
+
+@POSIX
+def test_a_saved_picture_goes_through_no_link(tmp_path: Path, precious: Path) -> None:
+    """The keys s and e."""
+    (tmp_path / "a.png").symlink_to(precious)
+    (tmp_path / "a_2.png").symlink_to(tmp_path / "away")
+    path = save_png(tmp_path, "a", np.zeros((8, 8, 3), np.uint8))
+    assert path == tmp_path / "a_3.png"
+    assert precious.read_bytes() == PRECIOUS
+    assert not (tmp_path / "away").exists()
 
 
 def read_nothing(path: Path) -> Reading:
