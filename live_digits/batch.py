@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import threading
@@ -22,6 +23,7 @@ from live_digits.media import is_video
 from live_digits.overlay import annotate
 from live_digits.pictures import Picture, open_picture
 from live_digits.reader import Follower, read_moving, read_picture
+from live_digits.safe_files import free_names, new_file, probe
 from live_digits.types import Classifier, Frame, Image, Reading
 from live_digits.video import video_frames
 
@@ -123,10 +125,7 @@ class Saver:
         self._filming = ""
         self.files: list[Path] = []
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            probe = folder / ".live_digits"
-            probe.write_bytes(b"")
-            probe.unlink()
+            probe(folder)
         except OSError as e:
             raise RecordingError(
                 f"{folder} cannot be written: {e.strerror or e}; choose another with --save"
@@ -140,11 +139,13 @@ class Saver:
             if is_video(source):
                 self._film_for(read).add(picture, read.seen.time)
                 return
-            path = self._free(source, ".png")
             ok, data = cv2.imencode(".png", picture)
             if not ok:
-                raise OSError(f"{path.name}: PNG refuses {picture.shape[1]}×{picture.shape[0]}")
-            path.write_bytes(np.asarray(data).tobytes())
+                size = f"{picture.shape[1]}×{picture.shape[0]}"
+                raise OSError(f"{source.stem}.png: PNG refuses {size}")
+            path, file = new_file(self._folder, source.stem, ".png")
+            with file:
+                file.write(np.asarray(data).tobytes())
         except FAILURES as e:
             raise RecordingError(f"{self._folder} cannot be written: {e}; check the disk") from e
         self.files.append(path)
@@ -152,20 +153,16 @@ class Saver:
     def _film_for(self, read: Read) -> Film:
         if self._film is None or self._filming != read.seen.source or read.seen.frame == 0:
             self.close()
-            path = self._free(Path(read.seen.source), ".mp4")
             recording = self._settings.recording
             size = read.seen.width, read.seen.height
-            self._film = Film(path, size, 0.0, recording.preset, recording.crf)
+            for path in free_names(self._folder, Path(read.seen.source).stem, ".mp4"):
+                with contextlib.suppress(FileExistsError):
+                    self._film = Film(path, size, 0.0, recording.preset, recording.crf)
+                    self.files.append(path)
+                    break
             self._filming = read.seen.source
-            self.files.append(path)
+        assert self._film is not None
         return self._film
-
-    def _free(self, source: Path, suffix: str) -> Path:
-        path, number = self._folder / f"{source.stem}{suffix}", 1
-        while path.exists():
-            number += 1
-            path = self._folder / f"{source.stem}_{number}{suffix}"
-        return path
 
     def close(self) -> None:
         """Ends the video that is being written. Raises RecordingError."""

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from live_digits.sanitize import sanitize
 from live_digits.types import Image
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -31,7 +32,7 @@ def unit_of(image: Image) -> float:
 
 def measure(text: str, size: float) -> tuple[int, int]:
     """Width and height of a text in pixels."""
-    (w, h), _ = cv2.getTextSize(text, _FONT, size, weight_of(size))
+    (w, h), _ = cv2.getTextSize(sanitize(text), _FONT, size, weight_of(size))
     return int(w), int(h)
 
 
@@ -42,7 +43,7 @@ def weight_of(size: float) -> int:
 
 def write(image: Image, text: str, x: int, y: int, size: float, colour: Any = WHITE) -> None:
     """Writes a text whose lower left corner is at x, y."""
-    cv2.putText(image, text, (x, y), _FONT, size, colour, weight_of(size), cv2.LINE_AA)
+    cv2.putText(image, sanitize(text), (x, y), _FONT, size, colour, weight_of(size), cv2.LINE_AA)
 
 
 def plate(image: Image, x: int, y: int, w: int, h: int, colour: Any = PLATE) -> None:

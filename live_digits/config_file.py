@@ -32,6 +32,7 @@ from live_digits.config import (
 from live_digits.errors import ConfigError
 from live_digits.outside import YAML_FAULTS, NotPlainError, check_yaml, read_bytes
 from live_digits.paths import data_folder
+from live_digits.safe_files import replacing
 from live_digits.sanitize import sanitize
 
 _LARGEST = 200_000
@@ -268,9 +269,15 @@ def write_back(path: Path, changes: Mapping[tuple[str, str], Any]) -> None:
         out = io.StringIO()
         editor.dump(content, out)
         path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_name(path.name + ".new")
-        scratch.write_text(out.getvalue(), encoding="utf-8")
-        os.replace(scratch, path)
+        # A config kept elsewhere and linked to stays so: its own file is written.
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+        if target is not path and not target.is_file():
+            raise ConfigError(
+                f"the settings cannot be written to {path}: it is a link to {target}, which is no "
+                "file; remove the link"
+            )
+        with replacing(target) as scratch:
+            scratch.write_text(out.getvalue(), encoding="utf-8")
     except (OSError, UnicodeDecodeError, YAMLError) as e:
         raise ConfigError(f"the settings cannot be written to {path}: {e}") from e
 

@@ -7,10 +7,14 @@ plays up to its last whole fragment; `cut_torn` takes away what follows.
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import statistics
+import sys
+from array import array
 from collections import deque
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,6 +24,7 @@ import numpy as np
 import av
 from av.video.frame import PictureType
 
+from live_digits.safe_files import open_regular, regular_file
 from live_digits.types import Image
 
 TICKS = 90_000
@@ -42,6 +47,8 @@ MATRIX_601 = 6
 """SMPTE 170M in H.264's table: the matrix of cv2's BGR → I420. Untagged, HD plays as BT.709."""
 RANGE_LIMITED = 1
 """16…235, in FFmpeg's numbering: what cv2's BGR → I420 gives."""
+MOST_BOXES = 10_000_000
+"""Boxes of an MP4 file that are looked at: a recording of two weeks has as many."""
 
 
 class Film:
@@ -57,10 +64,12 @@ class Film:
         *,
         lossless: bool = False,
     ) -> None:
-        """Opens the encoder and writes the file's header. `size`: width, height in pixels, any
-        parity. `lossless`: every pixel comes back as it was; `crf` does not count then, and
-        browsers do not play it. Raises one of FAILURES."""
+        """Opens the encoder and writes the header of a new file; whatever has its name already is
+        left as it is. `size`: width, height in pixels, any parity. `lossless`: every pixel comes
+        back as it was; `crf` does not count then, and browsers do not play it. Raises one of
+        FAILURES, FileExistsError among them."""
         self._path = path
+        self._closed = False
         self._width, self._height = size
         if self._width < 1 or self._height < 1:
             raise ValueError(f"a picture needs at least 1×1 pixels, got {size[0]}×{size[1]}")
@@ -72,6 +81,8 @@ class Film:
         self._duration = 0
         self._keyframe = 0
         self._lossless = lossless
+        with open(path, "xb") as made:
+            own = os.fstat(made.fileno())
         self._file = av.open(
             str(path),
             "w",
@@ -106,9 +117,15 @@ class Film:
             } | ({"qp": "0"} if lossless else {"crf": str(crf)})
             self._stream = stream
             self._file.start_encoding()
+            # FFmpeg opens by the name: it must still have been the file made above.
+            if sys.platform != "win32" and not os.path.samestat(own, os.lstat(path)):
+                raise OSError(errno.EINVAL, "it was exchanged while it was opened", str(path))
         except BaseException:
             with contextlib.suppress(*FAILURES):
                 self._file.close()
+            with contextlib.suppress(OSError):
+                if os.path.samestat(own, os.lstat(path)):
+                    path.unlink()
             raise
 
     @property
@@ -141,7 +158,11 @@ class Film:
         self._last, self._duration = pts, duration
 
     def close(self) -> None:
-        """Writes what the encoder holds and the file's end. Raises one of FAILURES."""
+        """Writes what the encoder holds and the file's end; a second call does nothing. Raises one
+        of FAILURES."""
+        if self._closed:
+            return
+        self._closed = True
         try:
             for packet in self._stream.encode(None):
                 self._file.mux(packet)
@@ -187,18 +208,20 @@ class Film:
 def cut_torn(path: Path) -> None:
     """Ends an MP4 file after its last whole fragment: a full disk tears the one being written, and
     decoders stumble over it. Raises OSError."""
-    with open(path, "r+b") as file:
-        file.truncate(whole_ends(path)[-1])
+    end = whole_ends(path)[-1]
+    with os.fdopen(open_regular(path, os.O_RDWR), "r+b") as file:
+        file.truncate(end)
 
 
-def whole_ends(path: Path) -> list[int]:
+def whole_ends(path: Path) -> Sequence[int]:
     """Where a fragmented MP4 file may end, in bytes, growing: 0, after its header and after each of
-    its whole fragments, as far as they follow one another. Raises OSError."""
-    ends = [0]
-    with open(path, "rb") as file:
+    its whole fragments, as far as they follow one another and are no more than `MOST_BOXES`. Raises
+    OSError, for what is no regular file too."""
+    ends = array("Q", [0])
+    with regular_file(path) as file:
         end = file.seek(0, os.SEEK_END)
         at = 0
-        while True:
+        for _ in range(MOST_BOXES):
             file.seek(at)
             head = file.read(16)
             if len(head) < 8:

@@ -148,7 +148,6 @@ class Recorder:
         self._lost = 0  # counted by the recorder's thread
         self._given = self._taken = 0  # bytes, counted by the caller and by the thread
         self._origin = 0.0
-        self._seconds = 0.0  # of the parts before the last
         self._digits = 0
         self._text: tuple[str, ...] = ()
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
@@ -209,7 +208,7 @@ class Recorder:
     def summary(self) -> RecordingSummary:
         """What is recorded so far: frames written, seconds of video, frames dropped. After an
         `error` of the disk the video may lack the last half second of these."""
-        seconds = self._seconds + self._parts[-1].film.seconds
+        seconds = sum(part.film.seconds for part in tuple(self._parts))
         return RecordingSummary(str(self.path), self._frames, seconds, self._refused + self._lost)
 
     @property
@@ -289,7 +288,6 @@ class Recorder:
         """Ends the part at hand and begins one for frames like `item`."""
         last = self._parts[-1]
         self._end_part(last)
-        self._seconds += last.film.seconds
         height, width = item.image.shape[:2]
         part = self._begin_part((width, height), item.fps or last.fps, item.time)
         self._write_session()
@@ -300,10 +298,16 @@ class Recorder:
         s = self._settings
         film = Film(self.path / part_name(VIDEO, number), size, fps, s.preset, s.crf)
         part = _Part(number, *size, fps, begun, film)
-        self._parts.append(part)
         if s.raw != "off":
             path = self.path / part_name(RAW, number)
-            part.raw = Film(path, size, fps, lossless=s.raw == "lossless")
+            try:
+                part.raw = Film(path, size, fps, lossless=s.raw == "lossless")
+            except BaseException:
+                with contextlib.suppress(*FAILURES):
+                    film.close()
+                    (self.path / part_name(VIDEO, number)).unlink()
+                raise
+        self._parts.append(part)
         return part
 
     def _end_part(self, part: _Part) -> None:

@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,10 +19,13 @@ import cv2  # noqa: F401 (before av: see pyproject.toml)
 import av
 import av.error
 
+from live_digits.safe_files import open_regular, regular_file
 from live_digits.session import TORN, sync
 
 log = logging.getLogger("live_digits.salvage")
 
+MOST_PIXELS = 2 * 7680 * 4320
+"""Pixels of a frame at most: twice what a camera can be asked for."""
 MOST_CUT = 8
 """Fragments at most that are given up because they do not decode (a power cut may leave such)."""
 
@@ -40,7 +44,7 @@ class _Head(io.RawIOBase):
 
     def __init__(self, path: Path, end: int) -> None:
         super().__init__()
-        self._file, self._end = open(path, "rb"), end  # noqa: SIM115
+        self._file, self._end = regular_file(path), end
 
     def readable(self) -> bool:
         return True
@@ -73,6 +77,9 @@ def _film(path: Path, end: int) -> Held:
         if not isinstance(stream, av.VideoStream) or not file.duration:
             return Held()
         context = stream.codec_context
+        if context.width * context.height > MOST_PIXELS:
+            raise ValueError(f"frames of {context.width}×{context.height} pixels")
+        context.options = {**context.options, "max_pixels": str(MOST_PIXELS)}
         film = Held(file.duration / av.time_base, context.width, context.height)
         file.seek(max(0, file.duration - av.time_base))
         if any(frame.is_corrupt for frame in file.decode(stream)):
@@ -80,7 +87,7 @@ def _film(path: Path, end: int) -> Held:
         return film
 
 
-def decodable(path: Path, ends: list[int]) -> tuple[int, Held]:
+def decodable(path: Path, ends: Sequence[int]) -> tuple[int, Held]:
     """Where a torn video ends at best, and what it holds until there: after its last whole
     fragment, or a few before it where the disk lost their content."""
     for end in reversed(ends[-MOST_CUT:]):
@@ -94,19 +101,22 @@ def decodable(path: Path, ends: list[int]) -> tuple[int, Held]:
 
 
 def cut(path: Path, end: int) -> None:
-    """Moves what stands behind `end` into a file of its own beside it. Raises OSError."""
-    rest = free_name(path)
-    try:
-        with open(path, "rb") as source, open(rest, "xb") as kept:
-            source.seek(end)
-            shutil.copyfileobj(source, kept)
-            kept.flush()
-            sync(kept.fileno())
-    except OSError:
-        with contextlib.suppress(OSError):
-            rest.unlink()
-        raise
-    os.truncate(path, end)
+    """Moves what stands behind `end` into a file of its own beside it. Raises OSError, for what is
+    no regular file or has a second name too."""
+    with os.fdopen(open_regular(path, os.O_RDWR, alone=True), "r+b") as source:
+        rest = free_name(path)
+        kept = open(rest, "xb")  # noqa: SIM115 (closed before it is removed)
+        try:
+            with kept:
+                source.seek(end)
+                shutil.copyfileobj(source, kept)
+                kept.flush()
+                sync(kept.fileno())
+        except OSError:
+            with contextlib.suppress(OSError):
+                rest.unlink()
+            raise
+        source.truncate(end)
 
 
 def free_name(path: Path) -> Path:

@@ -28,10 +28,19 @@ from live_digits.feed import Feed
 from live_digits.live_feed import blocked_readers
 from live_digits.media import expand_inputs, file_kind, is_picture, is_video
 from live_digits.pictures import MOST_PIXELS, load_picture, quiet, to_stored
-from live_digits.session import Replay, is_session, replay
+from live_digits.session import Replay, SessionError, is_session, replay
 from live_digits.stream import SCHEMES, Pipe, Stream
 from live_digits.types import Frame, Image, Mode, Signal, SourceInfo
-from live_digits.video import decode_parts, frame_bgr, open_video, paced, video_frames, video_stream
+from live_digits.video import (
+    decode_parts,
+    decode_video,
+    frame_bgr,
+    open_video,
+    paced,
+    recorded_video,
+    video_frames,
+    video_stream,
+)
 
 __all__ = [
     "MOST_PIXELS",
@@ -105,10 +114,14 @@ class _Video(Feed):
             lossless: whether every frame counts.
             session: the recording's videos.
         """
-        files = session.files if session else ((path, 0.0),)
-        with open_video(files[0][0]) as container:
+        opened = recorded_video(session.files[0][0]) if session else open_video(path)
+        with opened as container:
             rate = float(video_stream(container, str(path)).average_rate or 0)
-        self._decoded = decode_parts(files, most)
+        self._decoded = (
+            decode_parts(session.files, most)
+            if session
+            else decode_video(open_video(path), str(path), most=most)
+        )
         # The first frame shows that it is a video, and its size once turned upright.
         self._first = next(self._decoded)
         height, width = frame_bgr(self._first[1]).shape[:2]
@@ -279,7 +292,10 @@ def _session(folder: Path, settings: SourceSettings, lossless: bool) -> Source:
     try:
         session = replay(folder)
     except OSError as e:
-        raise SourceError(f"recording {folder} cannot be read: {without_address(e)}") from e
+        name = f"{Path(e.filename).name}: " if e.filename else ""
+        raise SourceError(f"recording {folder} cannot be read: {name}{without_address(e)}") from e
+    except SessionError as e:
+        raise SourceError(f"recording {folder} cannot be run again: {e}") from e
     if not session.files:
         raise SourceError(f"recording {folder} holds no video; only its readings are left")
     return _Video(folder, settings.max_pixels, lossless=lossless, session=session)

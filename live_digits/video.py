@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import threading
@@ -17,6 +18,7 @@ import av.error
 
 from live_digits import MOST_PIXELS
 from live_digits.errors import SourceError, too_many_pixels, without_address
+from live_digits.safe_files import regular_file
 from live_digits.types import Frame, Image
 
 log = logging.getLogger("live_digits.sources")
@@ -27,6 +29,8 @@ _SHOWN = 0.25
 """…unless nothing was shown for so many seconds."""
 _GAP = 5.0
 """Seconds; a longer hole between timestamps is not waited for."""
+_BUFFER = 2**20
+"""Bytes that are read at once of a recording's video."""
 
 
 def why(error: Exception) -> str:
@@ -51,6 +55,21 @@ def open_video(path: Path) -> av.container.InputContainer:
         raise SourceError(
             f"{path} is no video that can be read: {why(e)}; expected MP4, MKV, WebM, AVI, MOV …"
         ) from e
+
+
+@contextlib.contextmanager
+def recorded_video(path: Path) -> Iterator[av.container.InputContainer]:
+    """Opens a video of a recording's folder: a regular file by its own name, read as MP4 only.
+    Raises SourceError."""
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(regular_file(path))
+            opened: av.container.InputContainer = stack.enter_context(
+                av.open(file, format="mp4", buffer_size=_BUFFER)
+            )
+        except (av.error.FFmpegError, OSError, ValueError) as e:
+            raise SourceError(f"{path} is no video that can be read: {why(e)}") from e
+        yield opened
 
 
 def video_stream(container: av.container.InputContainer, name: str) -> av.VideoStream:
@@ -132,15 +151,17 @@ def decode_video(
 def decode_parts(
     files: Sequence[tuple[Path, float | None]], most: int = MOST_PIXELS
 ) -> Generator[tuple[float, av.VideoFrame], None, None]:
-    """Several videos one after the other, as `decode_video` gives one. Each begins at its second,
-    or where the one before ends. A later part without any frame is left out and logged."""
+    """Decodes the videos of a recording one after the other, as `decode_video` does one. Each
+    begins at its second, or where the one before ends. A later part without any frame is left out
+    and logged."""
     last, begun = 0.0, False
     for path, start in files:
         base = max(last, start or 0.0) if begun else 0.0
         try:
-            for when, frame in decode_video(open_video(path), str(path), most=most):
-                begun, last = True, base + when
-                yield last, frame
+            with recorded_video(path) as container:
+                for when, frame in decode_video(container, str(path), most=most):
+                    begun, last = True, base + when
+                    yield last, frame
         except SourceError as e:
             if not begun:
                 raise

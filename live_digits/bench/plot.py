@@ -50,7 +50,7 @@ def draw(report: Report, path: Path) -> None:
     _paced(figure.add_subplot(cells[0]), figure.add_subplot(cells[1]), report)
     figure.supxlabel(
         f"{report.machine.cpu}, {report.machine.cores} cores, {report.date}",
-        fontsize=9, color=_SOFT,
+        fontsize=9, color=_SOFT, parse_math=False,
     )  # fmt: skip
     figure.savefig(path, dpi=100)
 

@@ -33,6 +33,7 @@ from live_digits.bench.variants import (
 from live_digits.config import HandsSettings
 from live_digits.errors import ConfigError, LiveDigitsError, MissingExtraError
 from live_digits.hand_worker import open_hands
+from live_digits.safe_files import probe, replacing
 
 _PATIENCE = 120.0
 """Seconds beyond its own that a part may take to start and end."""
@@ -157,9 +158,7 @@ class Files:
         self.notes: list[str] = []
         """What was not written, and why."""
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):
-                pass
+            probe(folder)
         except OSError as e:
             raise self._refused(e) from e
 
@@ -170,8 +169,10 @@ class Files:
         data, picture = (self._folder / f"{report.name}{end}" for end in (".json", ".png"))
         try:
             text = json.dumps(report.as_json(), indent=1, ensure_ascii=False)
-            data.write_text(text + "\n", encoding="utf-8")
-            draw(report, picture)
+            with replacing(data) as scratch:
+                scratch.write_text(text + "\n", encoding="utf-8")
+            with replacing(picture) as scratch:
+                draw(report, scratch)
         except MissingExtraError as e:
             self.notes.append(str(e))
             return [data]

@@ -12,16 +12,18 @@ import io
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from live_digits import __version__
 from live_digits.cli import files, live, models
-from live_digits.cli.common import app, say
+from live_digits.cli.common import app, put, say
 from live_digits.errors import LiveDigitsError, reason
 from live_digits.isolated_process import isolate_pools
+from live_digits.sanitize import sanitize
 
 __all__ = ["COMMANDS", "files", "invoke", "live", "main", "models"]
 
@@ -72,7 +74,7 @@ def _missing_library(error: BaseException) -> str | None:
 
 def _version(asked: bool) -> None:
     if asked:
-        print(f"live-digits {__version__}")
+        put(f"live-digits {__version__}")
         raise typer.Exit
 
 
@@ -85,6 +87,20 @@ def _main(
     del version
 
 
+class _Sanitized(logging.Formatter):
+    """Log lines that steer no terminal; a traceback keeps its lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        return sanitize(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:
+        return _sanitized_lines(super().formatException(ei))
+
+
+def _sanitized_lines(text: str) -> str:
+    return "\n".join(map(sanitize, text.split("\n")))
+
+
 def invoke(args: Sequence[str]) -> int:
     """Runs one command line; the exit code. Every expected failure is one line on stderr."""
     debug = "--debug" in args
@@ -92,7 +108,9 @@ def invoke(args: Sequence[str]) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     level = logging.DEBUG if debug else logging.WARNING
-    logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Sanitized("%(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("live_digits").setLevel(level)
     rest = _arguments([a for a in args if a != "--debug"])
     try:
@@ -149,7 +167,12 @@ def main() -> None:
         isolate_pools()
     if command in _DRAWS:
         _import_matplotlib()
-    code = invoke(args)
+    try:
+        code = invoke(args)
+    except Exception as e:  # its message may repeat a name from outside
+        text = "".join(traceback.format_exception(type(e), e, e.__traceback__))
+        print(_sanitized_lines(text.rstrip("\n")), file=sys.stderr, flush=True)
+        code = 1
     used = sys.modules.get("live_digits.sources")
     if used is not None and used.blocked_readers():
         # A read that blocks in a driver may return while Python takes itself apart, and would

@@ -15,6 +15,7 @@ import typer
 
 from live_digits.config import PROFILES, Settings, SourceSettings, option_of
 from live_digits.config_file import load
+from live_digits.sanitize import json_line, sanitize
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -81,8 +82,29 @@ SetsOption = Annotated[
 
 
 def say(text: str) -> None:
-    """One line for the user, beside the results."""
-    print(text, file=sys.stderr, flush=True)
+    """Prints one line for the user on standard error, beside the results."""
+    print(sanitize(text), file=sys.stderr, flush=True)
+
+
+def show(text: str) -> None:
+    """Prints one line of the results."""
+    put(sanitize(text))
+
+
+def show_json(value: Any) -> None:
+    """Prints one line of JSON."""
+    put(as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """Returns a line of JSON as standard output can take it."""
+    encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "")
+    return json_line(value, ascii_only=encoding != "utf8")
+
+
+def put(text: str) -> None:
+    """Prints what is sanitized already, and may be several lines."""
+    print(text, flush=True)
 
 
 def settings_of(
@@ -175,16 +197,22 @@ def progress_bar() -> Bar:
         BarColumn,
         MofNCompleteColumn,
         Progress,
+        Task,
         TextColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    class Column(TextColumn):
+        def render(self, task: Task) -> Text:
+            return Text(sanitize(super().render(task).plain), style=self.style)
 
     return Progress(
-        TextColumn("{task.description}"),
+        Column("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}", style="dim"),
+        Column("{task.fields[detail]}", markup=False, style="dim"),
         console=Console(stderr=True),
         redirect_stdout=False,
     )
@@ -209,19 +237,22 @@ def name_files(files: Sequence[Path]) -> None:
 
 
 def print_table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on standard output; plain columns where that is no terminal."""
+    """Prints a table on standard output; plain columns where that is no terminal."""
+    rows = [[sanitize(cell) for cell in row] for row in rows]
     if not sys.stdout.isatty():
-        print(title)
+        show(title)
         widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
         for row in (names, *rows):
-            print("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)))
+            put("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)))
         return
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    # A text as such: what looks like rich's markup in it is none.
+    table = Table(title=Text(sanitize(title)), title_justify="left")
     for name in names:
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     Console().print(table)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,10 +25,14 @@ from live_digits.cli.common import (
     loader_of,
     print_table,
     progress_bar,
+    put,
     say,
     settings_of,
+    show_json,
 )
+from live_digits.cli.common import as_json as as_line
 from live_digits.errors import ConfigError
+from live_digits.sanitize import sanitize
 
 if TYPE_CHECKING:
     from live_digits.batch import Batch, Read
@@ -69,7 +73,7 @@ def read(
         batch.hands = hands_of(settings)
     saver = Saver(save, settings) if save else None
     if csv:
-        print(",".join(CSV_HEADER))
+        put(",".join(CSV_HEADER))
     done = 0
     asked = threading.Event()
     try:
@@ -94,12 +98,12 @@ def _shown(item: Read, as_json: bool, as_csv: bool) -> str:
 
     reading = item.reading
     if as_json:
-        return json.dumps(reading.as_json(), ensure_ascii=False)
+        return as_line(reading.as_json())
     if as_csv:
-        return csv_rows(reading).rstrip("\n")
+        return csv_rows(replace(reading, source=sanitize(reading.source))).rstrip("\n")
     lines = " / ".join(reading.lines) or "no digits"
     frame = f" {reading.time:8.3f} s" if reading.frame or reading.time else ""
-    return f"{reading.source}{frame}: {lines}"
+    return sanitize(f"{reading.source}{frame}: {lines}")
 
 
 def _left_out(batch: Batch, done: int) -> int:
@@ -114,8 +118,10 @@ def _left_out(batch: Batch, done: int) -> int:
 def _progress(files: Sequence[Path]) -> Iterator[Callable[[Read, str], None]]:
     """Prints results, over a bar where a terminal shows it."""
     if not sys.stderr.isatty() or (len(files) == 1 and not is_video(files[0])):
-        yield lambda _, text: print(text, flush=True) if text else None
+        yield lambda _, text: put(text) if text else None
         return
+    from rich.text import Text
+
     bar = progress_bar()
     both = sys.stdout.isatty()
     current: dict[str, Any] = {"path": "", "frames": 0}
@@ -132,9 +138,9 @@ def _progress(files: Sequence[Path]) -> Iterator[Callable[[Read, str], None]]:
                 detail += f", frame {current['frames']}"
             bar.update(task, detail=detail)
             if text and both:
-                bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+                bar.console.print(Text(text), soft_wrap=True)
             elif text:
-                print(text, flush=True)
+                put(text)
 
         yield show
         bar.update(task, completed=len(files), detail="done")
@@ -163,7 +169,7 @@ def recordings(
     for s in sessions(chosen, repair=not check):
         code |= s.state in ("damaged", "torn")
         if json_:
-            print(json.dumps(s.as_json(), ensure_ascii=False), flush=True)
+            show_json(s.as_json())
         minutes, seconds = divmod(s.seconds, 60)
         digits = f"{s.digits}: {' / '.join(s.lines)}" if s.lines else str(s.digits)
         rows.append((

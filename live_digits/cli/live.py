@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -26,12 +27,15 @@ from live_digits.cli.common import (
     loader_of,
     say,
     settings_of,
+    show,
+    show_json,
 )
 from live_digits.config import (
     HandsSettings,
     Settings,
 )
 from live_digits.errors import ConfigError
+from live_digits.safe_files import open_target
 
 if TYPE_CHECKING:
     from live_digits.app import Outcome
@@ -83,6 +87,7 @@ def run(
     ] = False,
 ) -> int:
     """The live window: boxes and digits over the moving picture. h shows the keys."""
+    _writable(stats)
     from live_digits.app import App, Options
     from live_digits.sources import open_source
 
@@ -94,7 +99,6 @@ def run(
             settings = replace(settings, recording=replace(settings.recording, raw="lossless"))
     if air or gestures:
         settings = replace(settings, hands=_asked_hands(settings.hands, gestures))
-    _writable(stats)
     load_model = loader_of(settings)
     display = None if no_window else _window(settings)
     if not no_window and display is None:
@@ -142,26 +146,28 @@ def _writable(path: Path | None) -> None:
     if path is None:
         return
     try:
-        with path.open("a", encoding="utf-8"):
-            pass
+        os.close(open_target(path))
     except OSError as e:
         raise ConfigError(f"--stats {path} cannot be written: {e.strerror or e}") from e
 
 
 def _print_json(reading: Reading) -> None:
-    print(json.dumps(reading.as_json(), ensure_ascii=False), flush=True)
+    show_json(reading.as_json())
 
 
 def _report(outcome: Outcome, stats: Path | None, *, quiet: bool, windowed: bool) -> int:
     """Says what came of a run; its exit code."""
     if not quiet and not windowed:
-        print("\n".join(outcome.lines) if outcome.lines else "no digits read", flush=True)
+        for line in outcome.lines or ("no digits read",):
+            show(line)
     for summary in outcome.recordings:
         lost = f", {summary.dropped} frames dropped" if summary.dropped else ""
         say(f"recorded {summary.frames} frames, {summary.seconds:.1f} s{lost}: {summary.path}")
     if stats is not None:
         try:
-            stats.write_text(json.dumps(outcome.stats, indent=2) + "\n", encoding="utf-8")
+            with os.fdopen(open_target(stats), "w", encoding="utf-8") as file:
+                file.truncate()
+                file.write(json.dumps(outcome.stats, indent=2) + "\n")
         except OSError as e:
             raise ConfigError(f"--stats {stats} cannot be written: {e.strerror or e}") from e
     for error in outcome.errors:
@@ -176,13 +182,13 @@ def cameras() -> int:
 
     there = describe_cameras()
     for camera in there:
-        print(f"{camera.spec}  {camera.name}")
+        show(f"{camera.spec}  {camera.name}")
         for line in camera.modes:
-            print(f"   {line}")
+            show(f"   {line}")
         if camera.users:
-            print(f"   in use by {', '.join(camera.users)}")
+            show(f"   in use by {', '.join(camera.users)}")
         if camera.note:
-            print(f"   {camera.note}")
+            show(f"   {camera.note}")
     if not there:
         say("no camera is connected; --source demo shows the built-in scene")
     return 0
@@ -195,5 +201,5 @@ def doctor() -> int:
 
     checks = examine()
     for check in checks:
-        print(f"{'ok ' if check.good else 'no '} {check.what}: {check.found}")
+        show(f"{'ok ' if check.good else 'no '} {check.what}: {check.found}")
     return 0 if all(c.good or not c.needed for c in checks) else 1

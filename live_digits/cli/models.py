@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,9 +24,12 @@ from live_digits.cli.common import (
     progress_bar,
     say,
     settings_of,
+    show,
+    show_json,
 )
 from live_digits.config import Settings
 from live_digits.errors import ConfigError
+from live_digits.sanitize import sanitize
 
 
 @app.command()
@@ -69,7 +71,7 @@ def evaluate(
         table = [dict(zip(names, (r.label, r.count, r.precision, r.recall, r.f1), strict=True))
                  for r in report.rows]  # fmt: skip
         content = {"data": report.name, "model": net.name, "count": report.count}
-        print(json.dumps(content | {"accuracy": report.accuracy, "digits": table}))
+        show_json(content | {"accuracy": report.accuracy, "digits": table})
     else:
         title = f"{net.name} on {report.name}: accuracy {report.accuracy:.4f} of {report.count}"
         print_table(title, ("digit", "count", "precision", "recall", "F1"), rows)
@@ -91,7 +93,7 @@ def _evaluate_folder(folder: Path, settings: Settings, net: Any, out: Path, as_j
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     if as_json:
-        print(json.dumps({key: tally.as_json() for key, tally in report.total.items()}))
+        show_json({key: tally.as_json() for key, tally in report.total.items()})
     else:
         names = ("pictures", "truth", "read", "perfect", "recall", "precision", "f1", "mean_f1",
                  "found", "classified", "lines")  # fmt: skip
@@ -100,7 +102,7 @@ def _evaluate_folder(folder: Path, settings: Settings, net: Any, out: Path, as_j
         print_table(f"{net.name} on {folder}", ("category", *names), rows)
         worst = sorted(report.confused.items(), key=lambda item: -item[1])[:12]
         if worst:
-            print("confused: " + "  ".join(f"{t} as {r}: {n}" for (t, r), n in worst))
+            show("confused: " + "  ".join(f"{t} as {r}: {n}" for (t, r), n in worst))
     for name in report.unread:
         say(f"live-digits: {name} could not be read and counts as empty")
     name_files(report.files)
@@ -128,6 +130,8 @@ def train(
     ] = False,
 ) -> int:
     """Trains a network, exports it for LiteRT and writes its card and curves."""
+    from rich.text import Text
+
     from live_digits.training import train as training
 
     bar, log = progress_bar(), Tenths()
@@ -143,16 +147,19 @@ def train(
                 task, description=p.stage, completed=p.done, total=p.total or None, detail=detail
             )
 
+        def above(line: str) -> None:
+            bar.console.print(Text(sanitize(line)))
+
         try:
             trained = training.train(
                 name, out, mnist, sets, seed, epochs, quick, progress,
-                bar.console.print if shown else say, fonts=fonts,
+                above if shown else say, fonts=fonts,
             )  # fmt: skip
         except OSError as e:
             raise ConfigError(f"--out {out} cannot be written: {e.strerror or e}") from e
     metrics = trained.card["metrics"]["test_accuracy"]
     for key, value in metrics.items():
-        print(f"{key}: {value:.4f}")
+        show(f"{key}: {value:.4f}")
     say(f"written: {trained.path}")
     return 0
 
@@ -182,9 +189,10 @@ def bench(
 
         found = benchmark.run(plan, progress)
     if json_:
-        print(json.dumps(found.as_json(), ensure_ascii=False))
+        show_json(found.as_json())
     else:
-        print(found.machine)
+        for line in str(found.machine).splitlines():
+            show(line)
         for title, names, rows in benchmark.tables(found):
             print_table(title, names, rows)
     for failure in found.failures:

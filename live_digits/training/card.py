@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from live_digits.safe_files import replacing
 from live_digits.training import data, models, plots
 from live_digits.training.fonts import Fonts
 from live_digits.types import CROP_SIZE, NOT_A_DIGIT, Floats, Image
@@ -87,7 +88,8 @@ def _metrics(
             result["held_out_accuracy"][name] = _share(p.argmax(axis=1) == labels)
     p = classify(held.crops)
     result["held_out_calibration_error"] = round(calibration_error(p, held.labels), 5)
-    plots.draw_reliability(p, held.labels, "Reliability", picture)
+    with replacing(picture) as scratch:
+        plots.draw_reliability(p, held.labels, "Reliability", scratch)
     return result
 
 

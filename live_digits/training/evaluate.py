@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from live_digits.config import shown
+from live_digits.errors import SourceError, reason
+from live_digits.outside import read_bytes
+from live_digits.pictures import load_picture
+from live_digits.safe_files import replacing
+from live_digits.sanitize import sanitize
 from live_digits.training import data
 from live_digits.training.plots import draw_confusion
 from live_digits.types import (
@@ -31,6 +38,14 @@ Reader = Callable[[Path], Reading]
 
 MATCH_IOU = 0.3
 """Intersection over union from which a reading and a true digit are the same."""
+MOST_BYTES = 16_000_000
+"""Bytes of a truth.json at most; one of 150,000 digits has as many."""
+MOST_NAME = 100
+"""Characters of a category at most."""
+MOST_PLACE = 100_000
+"""Pixels that a place in a picture has at most."""
+_MOST_AROUND = 2_000
+"""Pixels around the middle of a mistake that its cell shows at most, to each side."""
 _CELL = 84
 _SHEET_COLUMNS = 12
 _MOST_MISTAKES = 240
@@ -105,9 +120,10 @@ def evaluate_set(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         files = (out / f"{digits.name}_confusion.png", out / f"{digits.name}_mistakes.png")
-        draw_confusion(confusion, f"{classifier.name} on {digits.name}", files[0])
-        sheet = _crop_sheet(digits, probabilities, mistakes)
-        cv2.imwrite(str(files[1]), sheet)
+        with replacing(files[0]) as scratch:
+            draw_confusion(confusion, sanitize(f"{classifier.name} on {digits.name}"), scratch)
+        with replacing(files[1]) as scratch:
+            _write_png(scratch, _crop_sheet(digits, probabilities, mistakes))
     return SetReport(
         name=digits.name,
         count=len(read),
@@ -117,6 +133,11 @@ def evaluate_set(
         mistakes=tuple(int(i) for i in mistakes),
         files=files,
     )
+
+
+def _write_png(path: Path, picture: Image) -> None:
+    """Writes a picture by Python's own file: OpenCV's crashes for names that are no UTF-8."""
+    path.write_bytes(np.asarray(cv2.imencode(".png", picture)[1]).tobytes())
 
 
 def _rows(confusion: Any) -> tuple[ClassRow, ...]:
@@ -141,7 +162,7 @@ def sheet(cells: Sequence[tuple[Image, str, str]], note: str) -> Image:
     rows = max(1, -(-len(cells) // columns))
     step = _CELL + 30
     page = np.full((rows * step + 54, columns * (_CELL + 12) + 12, 3), _PAPER, np.uint8)
-    cv2.putText(page, note, (12, 32), _FONT, 0.6, _INK, 1, cv2.LINE_AA)
+    cv2.putText(page, sanitize(note), (12, 32), _FONT, 0.6, _INK, 1, cv2.LINE_AA)
     for i, (picture, truth, read) in enumerate(cells):
         x, y = 12 + (i % columns) * (_CELL + 12), 50 + (i // columns) * step
         colour = picture if picture.ndim == 3 else cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
@@ -268,19 +289,38 @@ def load_truth(path: Path) -> dict[str, Any]:
     """A truth.json, or the one in a folder. Raises DataError."""
     file = path / "truth.json" if path.is_dir() else path
     try:
-        truth = json.loads(file.read_text(encoding="utf-8"))
+        truth = json.loads(read_bytes(file, MOST_BYTES).decode("utf-8"))
+        if not isinstance(truth, dict):
+            raise TypeError(f"{type(truth).__name__}, no object")
         for name, entry in truth.items():
-            truth_of(entry)
-            if not isinstance(name, str):
-                raise TypeError(name)
+            _check(name, entry)
     except FileNotFoundError as e:
         raise data.DataError(f"no {file}: the folder needs a truth.json") from e
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as e:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
+            RecursionError) as e:  # fmt: skip
         raise data.DataError(
-            f'{file} is no truth file ({type(e).__name__}: {e}): expected {{"a.jpg": '
+            f'{file} is no truth file ({type(e).__name__}: {reason(e)[:200]}): expected {{"a.jpg": '
             '{"digits": [{"box": [x, y, w, h], "digit": 7}], "lines": ["7"]}}'
         ) from e
-    return dict(truth)
+    return truth
+
+
+def _check(name: str, entry: Any) -> None:
+    """Raises ValueError, TypeError, KeyError, … for an entry that cannot be compared with."""
+    if not isinstance(entry, dict):
+        raise TypeError(f"{shown(name)} is {type(entry).__name__}, no object")
+    if b"\0" in os.fsencode(name):
+        raise ValueError(f"no file is called {shown(name)}")
+    category = entry.get("category", "")
+    if not isinstance(category, str) or len(category) > MOST_NAME:
+        raise TypeError(f"{shown(name)}: category is no text of at most {MOST_NAME} characters")
+    for box, digit in truth_of(entry):
+        if any(abs(v) > MOST_PLACE for v in box.as_list()) or min(box.w, box.h) < 0:
+            raise ValueError(f"{shown(name)} has a box that no picture holds")
+        if not 0 <= digit <= 9:
+            raise ValueError(f"{shown(name)} has the digit {digit}")
+    if not isinstance(entry.get("lines", []), list):
+        raise TypeError(f"{shown(name)}: lines is no list")
 
 
 def truth_of(entry: Mapping[str, Any]) -> list[tuple[Box, int]]:
@@ -319,19 +359,16 @@ def evaluate_folder(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         files = (out / "mistakes.png",)
-        cv2.imwrite(str(files[0]), _mistake_sheet(folder, mistakes))
+        with replacing(files[0]) as scratch:
+            _write_png(scratch, _mistake_sheet(folder, mistakes))
     return FolderReport(dict(total), tuple(mistakes), confused, tuple(unread), files)
 
 
 def _read(reader: Reader, path: Path) -> Reading | None:
     """The reading, or None for a picture that cannot be read."""
-    from live_digits.errors import SourceError
-
-    if not path.is_file():
-        return None
     try:
-        return reader(path)
-    except SourceError:
+        return reader(path) if path.is_file() else None
+    except (SourceError, OSError):  # a name that is too long is an OSError
         return None
 
 
@@ -374,17 +411,25 @@ def _compare(
     return mistakes
 
 
+def _picture(path: Path) -> Image | None:
+    """A picture to cut a mistake out of; None where it is none any more."""
+    try:
+        return load_picture(path)[0] if path.is_file() else None
+    except (SourceError, OSError):
+        return None
+
+
 def _mistake_sheet(folder: Path, mistakes: Sequence[Mistake]) -> Image:
     """Every mistake with the paper around it."""
     pictures: dict[str, Any] = {}
     cells = []
     for m in mistakes[:_MOST_MISTAKES]:
         if m.picture not in pictures:
-            pictures = {m.picture: cv2.imread(str(folder / m.picture))}
+            pictures = {m.picture: _picture(folder / m.picture)}
         image = pictures[m.picture]
         if image is None:
             continue
-        half = max(m.box.w, m.box.h, 8)
+        half = min(max(m.box.w, m.box.h, 8), _MOST_AROUND)
         cx, cy = (round(c) for c in m.box.centre)
         around = cv2.getRectSubPix(image, (2 * half, 2 * half), (float(cx), float(cy)))
         corner = (half - m.box.w // 2, half - m.box.h // 2)

@@ -50,8 +50,9 @@ def draw_confusion(confusion: Any, title: str, path: Path) -> None:
             axes.text(column, row, f"{count}", ha="center", va="center", color=colour, fontsize=10)
     right = int(np.trace(counts[:, : CLASSES - 1]))
     axes.set_title(
-        f"{title}: {right} of {int(counts.sum())} right", loc="left", fontsize=13, pad=12
-    )
+        f"{title}: {right} of {int(counts.sum())} right", loc="left", fontsize=13, pad=12,
+        parse_math=False,
+    )  # fmt: skip
     axes.set(xlabel="read as", ylabel="true digit")
     axes.set_xticks(range(CLASSES), [*map(str, range(10)), "none"])
     axes.set_yticks(range(CLASSES - 1))

@@ -18,6 +18,7 @@ import numpy as np
 import yaml
 
 from live_digits.errors import ModelError
+from live_digits.safe_files import replacing
 from live_digits.training import data, models, plots
 from live_digits.training.augment import augment
 from live_digits.training.batches import Batches
@@ -273,10 +274,12 @@ def train(
     card = card_of(
         folder, name, network, asdict(recipe), seed, temperature, sets, pool, held, tests, faces
     )
-    (folder / "card.yaml").write_text(
-        yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8"
-    )
-    plots.draw_curve(curve, folder / "curve.png")
+    with replacing(folder / "card.yaml") as scratch:
+        scratch.write_text(
+            yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8"
+        )
+    with replacing(folder / "curve.png") as scratch:
+        plots.draw_curve(curve, scratch)
     return Trained(folder, card, tuple(curve))
 
 
