@@ -153,7 +153,9 @@ GOOD_SETUP = ANSWER.pack(0, 0, 0)
         GOOD_SETUP + ANSWER.pack(7, 2, 12) + bytes(96),
         b"",
     ],
-)
+    ids=["pickle", "old pickle", "pickle as an answer", "rows", "columns", "another width",
+         "too short", "infinite", "endless error", "another kind", "nothing"],
+)  # fmt: skip
 def test_a_process_that_was_taken_over_can_only_break_down(
     answer: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
