@@ -41,8 +41,10 @@ _TOLD = (
     ("model", "name", "model"),
     ("hands", "model", "hand model"),
     ("recording", "folder", "recordings in"),
+    ("source", "max_megapixels", "megapixels at most"),
 )
-"""Settings that decide what runs and where files are written, and what they are called."""
+"""Settings that decide what runs, where files are written and how much memory a picture may take,
+and what they are called."""
 
 
 def default_config_path() -> Path:
@@ -201,7 +203,7 @@ def chosen_by(path: Path) -> str:
         if not any(found.get(section, {}).get(key) for section, key, _ in _TOLD):
             return ""
     chosen = [
-        f"{what} {sanitize(found[section][key])}"
+        f"{what} {sanitize(str(found[section][key]))}"
         for section, key, what in _TOLD
         if found.get(section, {}).get(key)
     ]

@@ -90,6 +90,8 @@ def test_a_bare_start_says_what_a_found_config_chooses(started: Shell, foreign: 
     page = draw(foreign / "page.png")
     (foreign / "config.yaml").write_text("pipeline: {blur: 7}\n")
     assert started("read", page).told == ["settings of config.yaml"]
+    (foreign / "config.yaml").write_text("source: {max_megapixels: 200}\n")
+    assert started("read", page).told == ["settings of config.yaml: megapixels at most 200"]
     (foreign / "config.yaml").write_text('model: {name: "net\\e[31m"}\n')
     wrong = started("read", page)
     assert wrong.code == 2
@@ -202,4 +204,6 @@ def test_the_checkouts_own_config_is_told_only_where_it_chooses(shell: Shell) ->
 
     assert chosen_by(default_config_path()) == ""
     copied = shutil.copy(default_config_path(), shell.folder / "config.yaml")
-    assert chosen_by(Path(copied)).endswith("config.yaml: model cnn, recordings in recordings")
+    assert chosen_by(Path(copied)).endswith(
+        "config.yaml: model cnn, recordings in recordings, megapixels at most 36"
+    )

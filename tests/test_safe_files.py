@@ -24,7 +24,7 @@ from live_digits.batch import Batch, Saver
 from live_digits.bench.report import Files
 from live_digits.config import Settings
 from live_digits.config_file import load, write_back
-from live_digits.errors import ConfigError, RecordingError, SourceError
+from live_digits.errors import ConfigError, ModelError, RecordingError, SourceError
 from live_digits.pictures import save_png
 from live_digits.safe_files import (
     is_regular,
@@ -37,6 +37,7 @@ from live_digits.safe_files import (
 )
 from live_digits.training import evaluate
 from live_digits.training.data import DataError
+from live_digits.training.train import train
 from live_digits.types import Reading
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
@@ -461,3 +462,26 @@ def test_a_source_that_is_no_session_any_more_is_one_line(tmp_path: Path) -> Non
     (tmp_path / "annotated.mp4").mkdir()
     with pytest.raises(SourceError, match=r"annotated\.mp4 is a folder"):
         open_source(str(tmp_path), SourceSettings())
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../precious.png", "a/../../precious.png", "/precious.png", "..\\precious.png", "C:\\x.png"],
+)
+def test_a_truth_file_names_no_picture_outside_its_folder(tmp_path: Path, name: str) -> None:
+    truth = {name: {"digits": [{"box": [1, 2, 3, 4], "digit": 7}]}}
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    with pytest.raises(DataError, match="lies outside the folder"):
+        evaluate.load_truth(tmp_path)
+
+
+def test_training_writes_through_no_link_that_lies_among_the_models(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "card.yaml").write_text("precious")
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / "dense").symlink_to(victim)
+    with pytest.raises(ModelError, match="is a link; name the folder"):
+        train("dense", tmp_path / "models", quick=True)
+    assert [f.name for f in victim.iterdir()] == ["card.yaml"]
+    assert (victim / "card.yaml").read_text() == "precious"

@@ -7,7 +7,7 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import cv2
@@ -311,6 +311,9 @@ def _check(name: str, entry: Any) -> None:
         raise TypeError(f"{shown(name)} is {type(entry).__name__}, no object")
     if b"\0" in os.fsencode(name):
         raise ValueError(f"no file is called {shown(name)}")
+    place = PureWindowsPath(name)  # takes both kinds of slash
+    if place.anchor or ".." in place.parts:
+        raise ValueError(f"{shown(name)} lies outside the folder")
     category = entry.get("category", "")
     if not isinstance(category, str) or len(category) > MOST_NAME:
         raise TypeError(f"{shown(name)}: category is no text of at most {MOST_NAME} characters")

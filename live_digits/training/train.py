@@ -254,6 +254,8 @@ def train(
     """
     if name not in RECIPES:
         raise ModelError(f"no architecture {name!r}; there are {', '.join(RECIPES)}")
+    if (out / name).is_symlink():
+        raise ModelError(f"{out / name} is a link; name the folder to write to with --out")
     recipe = _recipe(recipe or RECIPES[name], epochs, quick, pages)
     faces = load_fonts(fonts, say) if fonts and recipe.fonts else None
     _prepare(seed)
