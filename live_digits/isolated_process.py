@@ -217,7 +217,13 @@ class IsolatedProcess:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
-        late = threading.Timer(PATIENCE_SECONDS, kill_group, [process])
+        expired = threading.Event()
+
+        def expire() -> None:
+            expired.set()  # before it is killed: its end must not look like its own
+            kill_group(process)
+
+        late = threading.Timer(PATIENCE_SECONDS, expire)
         late.daemon = True
         late.start()
         try:
@@ -226,9 +232,8 @@ class IsolatedProcess:
             process.stdin.flush()
             answer = _answer_of(process.stdout, rows, columns)
         except (OSError, EOFError, ValueError) as e:
-            hung = not late.is_alive()
             self.close()
-            raise IsolatedProcessError(self._ending(hung, e)) from e
+            raise IsolatedProcessError(self._ending(expired.is_set(), e)) from e
         finally:
             late.cancel()
         if isinstance(answer, str):
