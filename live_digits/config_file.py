@@ -190,8 +190,8 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
 
 
 def chosen_by(path: Path) -> str:
-    """Returns a line on a config file that nobody named: which one, and which model and folder it
-    chooses; nothing for the program's own, in a checkout, that chooses none. Raises ConfigError."""
+    """Returns a line on a config file that nobody named: which one, and what of `_TOLD` it chooses;
+    nothing for the program's own, in a checkout, that chooses none. Raises ConfigError."""
     found = read(path)
     own = default_config_path()
     if own.is_file() and path.samefile(own):

@@ -61,7 +61,12 @@ def open_regular(path: Path, flags: int = os.O_RDONLY, *, alone: bool = False) -
         OSError: What is there is missing, a link, a pipe, a device, a folder, or not alone.
     """
     _judge(os.lstat(path), path, alone)
-    descriptor = os.open(path, flags | _CAREFUL)
+    return _opened(path, flags | _CAREFUL, alone)
+
+
+def _opened(path: Path, flags: int, alone: bool = False) -> int:
+    """The descriptor of a file, judged once more: another may lie there by now."""
+    descriptor = os.open(path, flags, 0o666)
     try:
         _judge(os.fstat(descriptor), path, alone)
     except OSError:
@@ -89,13 +94,7 @@ def open_target(path: Path) -> int:
     flags = os.O_WRONLY | os.O_CREAT | (_CAREFUL & ~getattr(os, "O_NOFOLLOW", 0))
     with contextlib.suppress(FileNotFoundError):
         _judge(os.stat(path), path, False)
-    descriptor = os.open(path, flags, 0o666)
-    try:
-        _judge(os.fstat(descriptor), path, False)
-    except OSError:
-        os.close(descriptor)
-        raise
-    return descriptor
+    return _opened(path, flags)
 
 
 def regular_file(path: Path) -> BinaryIO:

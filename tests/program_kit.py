@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import live_digits
@@ -35,3 +35,15 @@ def program(
         text=True,
         encoding="utf-8",
     )
+
+
+def starter_of(script: Path) -> Callable[[str], subprocess.Popen[bytes]]:
+    """Stands for `start_isolated`: whatever is asked, the process runs a script of the test's."""
+
+    def start(_: str) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            start_new_session=True,
+        )  # fmt: skip
+
+    return start

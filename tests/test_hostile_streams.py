@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from fakes import wait_until
-from program_kit import environment, program
+from program_kit import environment, program, starter_of
 from test_streams_live import Server
 
 from live_digits import stream
@@ -179,13 +179,7 @@ def test_a_process_that_was_taken_over_can_only_break_down(
     script = tmp_path / "taken.py"
     script.write_text(f"import sys\nsys.stdout.buffer.write({said!r})\n")
 
-    def start(_: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            start_new_session=True,
-        )  # fmt: skip
-
-    monkeypatch.setattr(stream, "start_isolated", start)
+    monkeypatch.setattr(stream, "start_isolated", starter_of(script))
     source = open_source("http://127.0.0.1:1/", SourceSettings(timeout=5.0))
     try:
         wait_until(lambda: source.read(0.1) is None and source.finished, "the end")

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakes import wait_until
+from program_kit import starter_of
 
 from live_digits import isolated_process
 from live_digits.isolated_process import IsolatedProcess, IsolatedProcessError, isolated_python
@@ -163,13 +164,7 @@ def test_a_process_that_was_taken_over_can_only_break_down(
     script.write_text(f"import sys\nsys.stdout.buffer.write({answer!r})\nsys.stdout.flush()\n"
                       "sys.stdin.buffer.read()\n")  # fmt: skip
 
-    def start(_: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            start_new_session=True,
-        )  # fmt: skip
-
-    monkeypatch.setattr(isolated_process, "start_isolated", start)
+    monkeypatch.setattr(isolated_process, "start_isolated", starter_of(script))
     monkeypatch.setattr(isolated_process, "PATIENCE_SECONDS", 2.0)
     with pytest.raises(IsolatedProcessError, match=r"broke down|no answer"):
         call(made())
@@ -183,13 +178,7 @@ def test_what_such_a_process_has_started_holds_nobody(
     script = tmp_path / "parent.py"
     script.write_text("import os, time\nos.fork() and time.sleep(0.2)\ntime.sleep(60)\n")
 
-    def start(_: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            start_new_session=True,
-        )  # fmt: skip
-
-    monkeypatch.setattr(isolated_process, "start_isolated", start)
+    monkeypatch.setattr(isolated_process, "start_isolated", starter_of(script))
     monkeypatch.setattr(isolated_process, "PATIENCE_SECONDS", 1.0)
     begun = time.monotonic()
     with pytest.raises(IsolatedProcessError, match="no answer within 1 s"):
