@@ -1,1 +1,0 @@
-"""Reading: what every candidate on a page is, decided by learned networks."""

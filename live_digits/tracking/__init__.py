@@ -1,1 +1,0 @@
-"""Tracking: what is known of each candidate from frame to frame."""
