@@ -21,17 +21,17 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits import classifier
 from live_digits.config import Settings
 from live_digits.demo import DemoScene
 from live_digits.hand_worker import reduced
 from live_digits.hands import LANDMARKS, Hand
-from live_digits.inference import Answer
 from live_digits.landmarker import MediaPipeLandmarker
 from live_digits.media import is_video
 from live_digits.occlusion import Occluder
 from live_digits.pictures import load_picture
 from live_digits.reader import Follower
+from live_digits.reading import judge
+from live_digits.reading.questions import Answer, answered, as_judge
 from live_digits.types import Box, Frame, Reading
 from live_digits.video import video_frames
 
@@ -215,7 +215,7 @@ def follow(
     """Reads a clip under a rule: none, simple, landmarks. Answers come one frame late."""
     settings = Settings()
     follower, occluder, score = Follower(settings), Occluder(), Score()
-    late: list[Answer] = []
+    late: tuple[Answer, ...] = ()
     before: set[int] = set()
     last: dict[int, tuple[int, int]] = {}
     hidden_since: dict[int, float] = {}
@@ -229,8 +229,7 @@ def follow(
         rules = (cover.hides, cover.touches) if cover else (None, None)
         seen = follower.see(frame, settings.pipeline, *rules)
         follower.learn(late)
-        tracks, crops = follower.wanted(seen)
-        late = [Answer(t, p) for t, p in zip(tracks, net.classify(crops), strict=True)]
+        late = answered(as_judge(net), follower.wanted(seen))
         reading = follower.reading(seen)
         shares = [under(moment.mask, box) for box, _ in moment.truth]
         found, wrong = judged(reading, moment.truth, [share > 0 for share in shares])
@@ -288,7 +287,7 @@ def judged(
 
 
 def cover(seconds: float, width: int, height: int, seeds: int) -> None:
-    net = classifier.load("cnn")
+    net = judge.load("cnn")
     for seed in range(seeds):
         moments = list(clip(seconds, width, height, seed))
         for rule in ("none", "simple", "landmarks"):
@@ -298,7 +297,7 @@ def cover(seconds: float, width: int, height: int, seeds: int) -> None:
 
 def clips(folder: Path, model: Path) -> None:
     """Digits read and hands seen in real clips and pictures, looked at frame by frame."""
-    net, settings = classifier.load("cnn"), Settings()
+    net, settings = judge.load("cnn"), Settings()
     for path in sorted(p for p in folder.iterdir() if p.suffix in (".mp4", ".jpg", ".png")):
         if is_video(path):
             frames = list(video_frames(path))
@@ -310,7 +309,7 @@ def clips(folder: Path, model: Path) -> None:
             follower, occluder = Follower(settings), Occluder()
             digits: Counter[int] = Counter()
             seen = shown = 0
-            late: list[Answer] = []
+            late: tuple[Answer, ...] = ()
             for frame in frames:
                 hands: tuple[Hand, ...] = ()
                 if rule == "landmarks":
@@ -324,8 +323,7 @@ def clips(folder: Path, model: Path) -> None:
                 rules = (hidden.hides, hidden.touches) if hidden else (None, None)
                 found = follower.see(frame, settings.pipeline, *rules)
                 follower.learn(late)
-                tracks, crops = follower.wanted(found)
-                late = [Answer(t, p) for t, p in zip(tracks, net.classify(crops), strict=True)]
+                late = answered(as_judge(net), follower.wanted(found))
                 for digit in follower.reading(found).digits:
                     digits[digit.track] += 1
                     shown += 1

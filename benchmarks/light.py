@@ -16,11 +16,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits import classifier
 from live_digits.config import Settings
 from live_digits.pictures import load_picture
 from live_digits.pipeline import WORKING_SIDE
 from live_digits.reader import read_picture
+from live_digits.reading import judge
 from live_digits.training.evaluate import Tally, load_truth, paired, right_of, truth_of
 from live_digits.types import Box, Frame, Image
 
@@ -116,7 +116,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="cnn")
     given = parser.parse_args()
-    settings, net = Settings(), classifier.load(given.model)
+    settings, net = Settings(), judge.load(given.model)
     every = Tally()
     for name, camera in _CAMERAS.items():
         total = Tally()

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from live_digits import classifier
 from live_digits.config import Settings
 from live_digits.demo import DemoScene
-from live_digits.inference import Answer
 from live_digits.reader import Follower
+from live_digits.reading import judge
+from live_digits.reading.questions import Answer, answered, as_judge
 from live_digits.types import Box, Digit, Frame, Reading
 from live_digits.video import video_frames
 
@@ -34,15 +34,13 @@ SETTLED = 0.3
 def readings(frames: Iterator[Frame], model: str) -> Iterator[Reading]:
     """The live path over frames; answers arrive one frame late."""
     settings = Settings()
-    net = classifier.load(model)
+    net = as_judge(judge.load(model))
     follower = Follower(settings)
-    late: list[Answer] = []
+    late: tuple[Answer, ...] = ()
     for frame in frames:
         seen = follower.see(frame, settings.pipeline)
         follower.learn(late)
-        tracks, crops = follower.wanted(seen)
-        answers = net.classify(crops)
-        late = [Answer(t, p) for t, p in zip(tracks, answers, strict=True)]
+        late = answered(net, follower.wanted(seen))
         yield follower.reading(seen)
 
 

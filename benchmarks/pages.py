@@ -18,10 +18,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from live_digits import classifier, demo
+from live_digits import demo
 from live_digits.config import Settings
 from live_digits.pipeline import WORKING_SIDE, find
 from live_digits.reader import read_picture
+from live_digits.reading import judge
 from live_digits.training.evaluate import f1_of, paired, right_of
 from live_digits.training.fonts import load
 from live_digits.training.glyphs import Glyphs
@@ -93,7 +94,7 @@ def main() -> None:
     given = parser.parse_args()
     alphabet = load(given.fonts).split(FONT_HELD)[1] if given.fonts else None
     glyphs = Glyphs(*demo.pictures(), alphabet)
-    settings, net = Settings(), classifier.load(given.model)
+    settings, net = Settings(), judge.load(given.model)
     total: Counter[str] = Counter()
     by_page, overlaps = [], []
     for number, drawn in enumerate(_pages(glyphs, given.seed, given.pages, given.ruled)):

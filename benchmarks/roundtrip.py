@@ -15,12 +15,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from live_digits.choice import choose
-from live_digits.classifier import load
 from live_digits.config import PipelineSettings
-from live_digits.pipeline import crops, find
+from live_digits.pipeline import find
+from live_digits.reading.candidate_selection import select
+from live_digits.reading.cutouts import cut
+from live_digits.reading.judge import load
+from live_digits.reading.questions import Judge, as_judge
 from live_digits.training.data import mnist
-from live_digits.types import CROP_SIZE, NOT_A_DIGIT, Box, Classifier, Floats, Image
+from live_digits.types import CROP_SIZE, NOT_A_DIGIT, Box, Floats, Image
 
 _PAPER, _INK = 228, 45
 _COLUMNS, _ROWS = 8, 5
@@ -37,11 +39,13 @@ def sheet(digits: Image, enlarged: int) -> Image:
     return np.asarray(np.rint(_PAPER - page * ((_PAPER - _INK) / 255)), np.uint8)
 
 
-def back(digits: Image, enlarged: int, classifier: Classifier) -> list[Image | None]:
+def back(digits: Image, enlarged: int, judge: Judge) -> list[Image | None]:
     """The crop that is read for each digit of a page, or that of most ink where none is."""
     vision = find(sheet(digits, enlarged), PipelineSettings())
-    cropped = crops(vision)
-    chosen = choose(vision.candidates, classifier.classify(cropped))
+    cutouts = cut(vision, range(len(vision.candidates)), judge.surroundings)
+    cropped = cutouts.crops
+    verdicts = judge.verdicts(vision.candidates, judge.evidence(cutouts))
+    chosen = select(vision.candidates, verdicts)
     cell = CROP_SIZE * enlarged
     found: list[Image | None] = []
     for i in range(len(digits)):
@@ -71,19 +75,19 @@ def main() -> None:
     parser.add_argument("--model", default="cnn")
     asked = parser.parse_args()
     test = mnist(asked.mnist, "test")
-    classifier = load(asked.model)
+    judge = as_judge(load(asked.model))
     step = _COLUMNS * _ROWS
     returned: list[Image | None] = []
     for start in range(0, len(test.crops), step):
-        returned += back(test.crops[start : start + step], asked.enlarged, classifier)
+        returned += back(test.crops[start : start + step], asked.enlarged, judge)
     kept = np.array([r is not None for r in returned])
     crop = np.stack([r for r in returned if r is not None])
     original, labels = test.crops[kept], test.labels[kept]
     apart = np.abs(crop.astype(np.int16) - original).mean()
     print(f"found            {kept.mean():.2%} of {len(kept)}")
     print(f"mean difference  {apart:.1f} of 255")
-    print(f"originals        {accuracy(classifier.classify(original), labels)}")
-    print(f"round trip       {accuracy(classifier.classify(crop), labels)}")
+    print(f"originals        {accuracy(judge.classify(original), labels)}")
+    print(f"round trip       {accuracy(judge.classify(crop), labels)}")
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from live_digits import classifier
 from live_digits.config import Settings
 from live_digits.overlay import annotate
 from live_digits.reader import read_picture
+from live_digits.reading import judge
 from live_digits.training.evaluate import f1_of, paired, right_of
 from live_digits.training.fonts import SUFFIXES, files_of
 from live_digits.training.prose import KINDS, page
@@ -37,7 +37,7 @@ def main() -> None:
     fonts = files_of(given.fonts) if given.fonts else [None]
     if not fonts:
         parser.error(f"{given.fonts} holds no font ({', '.join(SUFFIXES)}): name another folder")
-    settings, net = Settings(), classifier.load(given.model)
+    settings, net = Settings(), judge.load(given.model)
     total: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
     for number in range(given.pages):
         kind = KINDS[number % len(KINDS)]

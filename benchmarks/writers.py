@@ -11,9 +11,9 @@ import statistics
 from collections import defaultdict
 from pathlib import Path
 
-from live_digits import classifier
 from live_digits.batch import read_file
 from live_digits.config import Settings
+from live_digits.reading import judge
 from live_digits.training.evaluate import Tally, load_truth, paired, right_of, truth_of
 
 
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="cnn")
     given = parser.parse_args()
-    settings, net = Settings(), classifier.load(given.model)
+    settings, net = Settings(), judge.load(given.model)
     tallies: dict[str, Tally] = defaultdict(Tally)
     for name, entry in load_truth(given.folder).items():
         truth = truth_of(entry)

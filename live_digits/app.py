@@ -17,8 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from live_digits.auto import LONGEST_STEP, Found, Search
 from live_digits.config import TRACKBARS, PipelineSettings, Settings, as_dict, profile_defaults
 from live_digits.config_file import find_config, user_config_path, write_back
@@ -322,10 +320,9 @@ class App:
         """Hands the worker what needs a reading, when it is free; `every`: all boxes at once."""
         if self._seen is None or self._worker.failed or (self._worker.busy and not every):
             return
-        tracks, images = self._follower.wanted(self._seen, every)
         written, drawn = self._handwork.wanted()
-        if tracks or written:
-            self._worker.submit((*tracks, *written), np.concatenate([images, drawn]))
+        question = replace(self._follower.wanted(self._seen, every), written=written, drawn=drawn)
+        self._worker.submit(question)
 
     def _await_answers(self) -> None:
         end = time.monotonic() + _LOCKSTEP

@@ -23,6 +23,7 @@ from live_digits.media import is_video
 from live_digits.overlay import annotate
 from live_digits.pictures import Picture, open_picture
 from live_digits.reader import Follower, read_moving, read_picture
+from live_digits.reading.questions import Judge
 from live_digits.safe_files import free_names, new_file, probe
 from live_digits.types import Classifier, Frame, Image, Reading
 from live_digits.video import video_frames
@@ -48,7 +49,7 @@ class Batch:
 
     paths: Sequence[Path]
     settings: Settings
-    classifier: Classifier
+    classifier: Classifier | Judge
     auto: bool = False
     skipped: list[str] = field(default_factory=list)
     hands: HandsWorker | None = None
@@ -97,9 +98,8 @@ def _as_stored(reading: Reading, picture: Picture) -> Reading:
     """The reading of a decoded picture in the pixels of the stored one."""
     if picture.orientation == 1 and picture.reduced == 1:
         return reading
-    digits = tuple(replace(d, box=picture.stored_box(d.box)) for d in reading.digits)
     width, height = picture.stored_size
-    return replace(reading, digits=digits, width=width, height=height)
+    return replace(reading.map_boxes(picture.stored_box), width=width, height=height)
 
 
 def csv_rows(reading: Reading) -> str:
@@ -174,7 +174,7 @@ class Saver:
                 raise RecordingError(f"{self._folder}: the video is incomplete: {e}") from e
 
 
-def read_file(path: Path, settings: Settings, classifier: Classifier) -> Reading:
+def read_file(path: Path, settings: Settings, classifier: Classifier | Judge) -> Reading:
     """One picture file, in the pixels of the picture as stored. Raises SourceError."""
     picture = open_picture(path, settings.source.max_pixels)
     reading = read_picture(Frame(picture.image, 0, 0.0, str(path)), settings, classifier)

@@ -245,6 +245,23 @@ class LiteRTClassifier:
         return np.asarray(self._interpreter.get_tensor(self._output)[:count], np.float32)
 
 
+def quiet_interpreter(content: bytes, threads: int, name: str) -> Any:
+    """Returns a LiteRT interpreter of a network's bytes. Raises ModelError."""
+    try:
+        from ai_edge_litert.interpreter import Interpreter
+    except ImportError as e:
+        raise ModelError(
+            f"the LiteRT runtime does not load ({e}); install it: pip install ai-edge-litert"
+        ) from e
+    with _without_noise():
+        try:
+            interpreter = Interpreter(model_content=content, num_threads=threads)
+            interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as e:
+            raise ModelError(f"model {name} is no LiteRT network: {reason(e)[:_LONGEST]}") from e
+    return interpreter
+
+
 class ApartClassifier:
     """The same in a process of its own, for networks from elsewhere."""
 

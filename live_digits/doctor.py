@@ -15,6 +15,7 @@ from live_digits import classifier, sources, window
 from live_digits.config import Settings
 from live_digits.config_file import find_config, load
 from live_digits.errors import LiveDigitsError, ModelError, reason
+from live_digits.reading import judge
 
 _PACKAGES = ("opencv-contrib-python", "numpy", "ai-edge-litert", "av", "PyYAML", "ruamel.yaml")
 _EXTRAS = {"train": "tensorflow", "hands": "mediapipe"}
@@ -78,7 +79,7 @@ def _settings() -> Check:
 
 def _models() -> list[Check]:
     def look(name: str) -> str:
-        net = classifier.load(name)
+        net = judge.load(name)
         card = classifier.read_card(classifier.resolve(name))
         accuracy = card.get("metrics", {}).get("test_accuracy", {}).get("mnist")
         return f"{net.name}, {accuracy:.2%} of MNIST's test digits" if accuracy else net.name

@@ -15,8 +15,8 @@ from live_digits.air import Writer
 from live_digits.config import Settings
 from live_digits.gestures import GESTURES, Watch
 from live_digits.hand_worker import STALE, HandsWorker
-from live_digits.inference import Answer
 from live_digits.occlusion import Cover, Occluder
+from live_digits.reading.questions import Answer
 from live_digits.types import Air, Frame, Image, Reading, Ring
 
 UNDO, CLEAR = "undo", "clear"
@@ -138,7 +138,11 @@ class Handwork:
 
     def learn(self, answers: Sequence[Answer]) -> tuple[Answer, ...]:
         """Takes the answers to `wanted`; gives back the others."""
-        own = [(a.track, a.probabilities) for a in answers if a.track < 0]
+        own = [
+            (a.track, a.probabilities)
+            for a in answers
+            if a.track < 0 and a.probabilities is not None
+        ]
         if own:
             self._writer.learn(own)
         return tuple(a for a in answers if a.track >= 0)

@@ -1,28 +1,21 @@
 """Reading off the picture's way: one worker thread owns the network.
 
-A one-slot mailbox takes the crops that need a reading; a newer request replaces one that still
-waits, so work never queues. Each request runs as one batch; answers come back keyed by track.
+A one-slot mailbox takes the question about a look; a newer one replaces one that still waits, so
+work never queues. Each question runs as one batch; answers come back keyed by track.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from live_digits.types import Classifier, Floats, Image
+from live_digits.reading.questions import Answer, Judge, Question, answered, as_judge
+from live_digits.types import Classifier
 from live_digits.worker import PATIENCE, Worker
 
 _MOST_TIMES = 4096
 """Durations kept for the statistics."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the network said of one track's crop: float32 11."""
-
-    track: int
-    probabilities: Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,25 +28,20 @@ class InferenceStats:
     last_batch: int
 
 
-_Request = tuple[tuple[int, ...], Image]
+class InferenceWorker(Worker[Question, Judge, tuple[Answer, ...]]):
+    """Owns a judge, or a crop network, on its own thread."""
 
-
-class InferenceWorker(Worker[_Request, Classifier, Floats]):
-    """Owns a classifier on its own thread."""
-
-    def __init__(self, load: Callable[[], Classifier], patience: float = PATIENCE) -> None:
-        """`load` makes the classifier; it runs on the worker's thread."""
-        super().__init__("inference", load, patience)
+    def __init__(self, load: Callable[[], Classifier | Judge], patience: float = PATIENCE) -> None:
+        """`load` makes the network; it runs on the worker's thread."""
+        super().__init__("inference", lambda: as_judge(load()), patience)
         self._answers: deque[Answer] = deque()
         self._batches = self._crops = self._last = 0
         self._times: deque[float] = deque(maxlen=_MOST_TIMES)
 
-    def submit(self, tracks: Sequence[int], crops: Image) -> None:
-        """Asks for readings of `crops` (uint8 N×28×28, row i of track i). Replaces what waits."""
-        if len(tracks) != len(crops):
-            raise ValueError(f"{len(tracks)} tracks and {len(crops)} crops")
-        if len(tracks):
-            self._offer((tuple(tracks), crops))
+    def submit(self, question: Question) -> None:
+        """Asks a question. Replaces what waits; an empty one does not."""
+        if len(question):
+            self._offer(question)
 
     def results(self) -> tuple[Answer, ...]:
         """The answers since the last call."""
@@ -67,7 +55,7 @@ class InferenceWorker(Worker[_Request, Classifier, Floats]):
         """Tracks whose answer is on its way."""
         with self._condition:
             requests = (self._asked, self._running)
-            return frozenset(track for r in requests if r for track in r[0])
+            return frozenset(track for r in requests if r for track in r.asked)
 
     @property
     def stats(self) -> InferenceStats:
@@ -75,22 +63,17 @@ class InferenceWorker(Worker[_Request, Classifier, Floats]):
         with self._condition:
             return InferenceStats(self._batches, self._crops, tuple(self._times), self._last)
 
-    def _work(self, tool: Classifier, request: _Request) -> Floats:
-        tracks, crops = request
-        probabilities = tool.classify(crops)
-        if len(probabilities) != len(tracks):
-            raise ValueError(f"{len(probabilities)} answers to {len(tracks)} crops")
-        return probabilities
+    def _work(self, tool: Judge, request: Question) -> tuple[Answer, ...]:
+        return answered(tool, request)
 
-    def _free(self, tool: Classifier) -> None:
+    def _free(self, tool: Judge) -> None:
         close = getattr(tool, "close", None)  # of one in a process of its own
         if close is not None:
             close()
 
-    def _keep(self, request: _Request, answer: Floats, seconds: float) -> None:
-        tracks, _ = request
-        self._answers.extend(Answer(t, p) for t, p in zip(tracks, answer, strict=True))
+    def _keep(self, request: Question, answer: tuple[Answer, ...], seconds: float) -> None:
+        self._answers.extend(answer)
         self._batches += 1
-        self._crops += len(tracks)
-        self._last = len(tracks)
+        self._crops += len(request)
+        self._last = len(request)
         self._times.append(seconds)

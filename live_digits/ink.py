@@ -70,9 +70,9 @@ _STROKE_STEP = 20
 """A stroke differs from its ground by more than this."""
 _STROKE_SUM = 0.02
 """Mean over the picture of what strokes differ by beyond that, from which they are there."""
-_SHEET, _FINE, _FINE_TRAINED = 0.003, 5, 9
+_SHEET, _FINE = 0.003, 5
 """What the corners of a sheet on a dark desk bring grows with the square of how much a window is
-wider than `_FINE`: the first strokes seen must bring more. `_FINE_TRAINED`: for training."""
+wider than `_FINE`: the first strokes seen must bring more."""
 _GROUND_SIDE = 33
 """Dark strokes are darker than the median of so many pixels each way: what is dark between the
 lines of a squared board is not."""
@@ -106,12 +106,12 @@ def calmed(grey: Image) -> Image:
     return np.asarray(cv2.GaussianBlur(grey, (0, 0), _SOFTEN), np.uint8)
 
 
-def light_on_dark(grey: Image, as_trained: bool = False) -> bool:
+def light_on_dark(grey: Image) -> bool:
     """True for chalk, or white on a black canvas: of the narrowest strokes in the picture, the
     light ones outweigh the dark ones by far.
 
     Top-hat and black-hat (light or dark and narrower than a window) of growing windows; a light
-    sheet on a dark desk is no stroke, the pen on it is. `as_trained` as in `pipeline.find`.
+    sheet on a dark desk is no stroke, the pen on it is.
     """
     if np.count_nonzero(grey[::_SPARSE, ::_SPARSE] > _LIGHT_GROUND) * 2 * _SPARSE**2 > grey.size:
         return False
@@ -119,13 +119,11 @@ def light_on_dark(grey: Image, as_trained: bool = False) -> bool:
     scale = min(1.0, _POLARITY_SIDE / max(h, w))
     size = max(1, round(w * scale)), max(1, round(h * scale))
     small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
-    small, fine = (small, _FINE_TRAINED) if as_trained else (_exposed(small), _FINE)
+    small = _exposed(small)
     if float(np.median(small)) > _DARK_GROUND:
         return False
     small = np.asarray(cv2.GaussianBlur(small, (3, 3), 0), np.uint8)
-    below = np.full_like(small, 255)
-    if not as_trained:
-        below = np.asarray(cv2.subtract(cv2.medianBlur(small, _GROUND_SIDE), small), np.uint8)
+    below = np.asarray(cv2.subtract(cv2.medianBlur(small, _GROUND_SIDE), small), np.uint8)
     seen: list[tuple[float, float]] = []
     for side in _STROKES:
         window = np.ones((side, side), np.uint8)
@@ -133,7 +131,7 @@ def light_on_dark(grey: Image, as_trained: bool = False) -> bool:
         dark = _beyond(cv2.min(cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, window), below))
         if seen and light + dark > _CORNERS * sum(seen[0]):
             seen.clear()
-        corners = 0.0 if seen else _SHEET * max(0, side - fine) ** 2
+        corners = 0.0 if seen else _SHEET * max(0, side - _FINE) ** 2
         if light + dark > max(_STROKE_SUM, corners):
             seen.append((light, dark))
         if len(seen) == _WINDOWS:

@@ -16,24 +16,6 @@ _WORD_GAP = 1.5
 _WORD_RATIO = 1.8
 """... this many times the line's median gap, whichever is larger."""
 
-_COUNT = ["1", "11", "111"]
-"""I, II, III: what a line of roman numerals holds in this order and a line of numbers hardly
-ever."""
-
-
-def arranged(
-    digits: Sequence[Digit],
-) -> tuple[tuple[Digit, ...], tuple[str, ...], tuple[Digit, ...]]:
-    """`reading_order` of what are digits, and those 1s that are none: the I's of a line that counts
-    I, II, III, and nothing but bare strokes."""
-    placed = sorted(digits, key=_place)
-    lines = _lines(placed)
-    letters = _roman(lines)
-    if letters:
-        none = frozenset(letters)
-        lines = _lines([d for d in placed if d not in none])
-    return (*_read(lines), letters)
-
 
 def reading_order(digits: Sequence[Digit]) -> tuple[tuple[Digit, ...], tuple[str, ...]]:
     """Digits in reading order and the text lines they form, top to bottom; a wide gap in a line
@@ -44,16 +26,6 @@ def reading_order(digits: Sequence[Digit]) -> tuple[tuple[Digit, ...], tuple[str
 
 def _read(lines: Sequence[list[Digit]]) -> tuple[tuple[Digit, ...], tuple[str, ...]]:
     return tuple(d for line in lines for d in line), tuple(_text(line) for line in lines)
-
-
-def _roman(lines: Sequence[list[Digit]]) -> tuple[Digit, ...]:
-    found: list[Digit] = []
-    for line in lines:
-        if all(d.digit == 1 and d.box.narrow for d in line):
-            numbers = _text(line).split()
-            if any(numbers[i : i + len(_COUNT)] == _COUNT for i in range(len(numbers))):
-                found += line
-    return tuple(found)
 
 
 def _place(d: Digit) -> tuple[int, ...]:

@@ -86,7 +86,7 @@ def annotate(image: Image, reading: Reading, confidence: bool = True) -> Image:
     """The picture with its boxes, digits and text lines, without a status bar."""
     out: Image = np.array(image, np.uint8)
     unit = unit_of(out)
-    for box in reading.rejected:
+    for box in (r.box for r in reading.rejected):
         _frame(out, box, _QUIET, 1)
     for box in reading.pending:
         _frame(out, box, _QUIET, max(1, round(unit)))

@@ -12,12 +12,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from live_digits.config import PipelineSettings, ReadingSettings, Settings
-from live_digits.inference import Answer
-from live_digits.labels import Labels, numbered, resolve_once
-from live_digits.lines import arranged
+from live_digits.lines import reading_order
 from live_digits.pipeline import Vision, crops, find
+from live_digits.reading.cutouts import cut
+from live_digits.reading.questions import (
+    Answer,
+    Judge,
+    PlainJudge,
+    Question,
+    answered,
+    as_judge,
+)
+from live_digits.reading.resolution import numbered, resolve_once
 from live_digits.tracker import Tracker
-from live_digits.types import CROP_SIZE, Box, Classifier, Digit, Frame, Image, Reading, Track
+from live_digits.tracking.label_voting import LabelVoting
+from live_digits.types import Box, Classifier, Digit, Frame, Image, Reading, Track
 
 RECHECK = 0.5
 """Seconds after which the crop of a track that is settled is looked at again."""
@@ -28,22 +37,32 @@ _CONFIRMED, _CONFIRMED_BY_HANDS = 2, 3
 any while a hand is in the picture: what moves by makes single ones."""
 _OPENING = 0.3
 """Seconds from the first frame in which whatever is read is shown at once."""
-_EMPTY = np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8)
 
 
-def read_picture(frame: Frame, settings: Settings, classifier: Classifier) -> Reading:
-    """All digits of one picture, `track` counting from 1 in reading order."""
+def read_picture(frame: Frame, settings: Settings, network: Classifier | Judge) -> Reading:
+    """Reads all digits of one picture, `track` counting from 1 in reading order.
+
+    Args:
+        frame: the picture.
+        settings: of finding and reading.
+        network: a judge, or a crop network, whose answers decide alone.
+    """
     vision = find(frame.image, settings.pipeline)
-    resolution = resolve_once(
-        vision.candidates, classifier.classify(crops(vision)), settings.reading
-    )
-    ordered, lines, letters = arranged(resolution.digits)
-    rejected = resolution.rejected + tuple(d.box for d in letters)
+    judge = judge_of(vision, as_judge(network))
+    cutouts = cut(vision, range(len(vision.candidates)), judge.surroundings)
+    verdicts = judge.verdicts(vision.candidates, judge.evidence(cutouts))
+    resolution = resolve_once(vision.candidates, verdicts, settings.reading)
+    ordered, lines = reading_order(resolution.digits)
     height, width = frame.image.shape[:2]
     return Reading(
         frame.source, frame.seq, frame.time, width, height,
-        numbered(ordered), lines, (), rejected,
+        numbered(ordered), lines, (), resolution.rejected,
     )  # fmt: skip
+
+
+def judge_of(vision: Vision, judge: Judge) -> Judge:
+    """Returns what decides a look: the study's profile knows nothing but its crops."""
+    return PlainJudge(judge) if vision.profile == "classic" else judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +87,7 @@ class Follower:
 
     def __init__(self, settings: Settings) -> None:
         self._tracker = Tracker(settings.tracker)
-        self._labels = Labels(settings.reading)
+        self._labels = LabelVoting(settings.reading)
         self._read: dict[int, _Read] = {}
         self._held: dict[int, Digit] = {}
         self._known: tuple[tuple[object, ...], Vision, Reading] | None = None
@@ -116,26 +135,35 @@ class Follower:
         self._read = {i: r for i, r in self._read.items() if i in alive}
         return Seen(frame, vision, tracks)
 
-    def wanted(self, seen: Seen, every: bool = False) -> tuple[tuple[int, ...], Image]:
-        """The tracks that need an answer, and their crops (uint8 N×28×28): new ones, those not
-        settled, and, now and then, those that are unsure or whose ink has changed. `every`: all."""
+    def wanted(self, seen: Seen, every: bool = False) -> Question:
+        """Asks about the tracks that need an answer: new ones, those not settled, and, now and
+        then, those that are unsure or whose ink has changed. `every`: all."""
         time = seen.frame.time
         looked = [t for t in seen.tracks if every or self._due(t, time)]
         if not looked:
-            return (), _EMPTY
-        images = crops(seen.vision, [t.candidate for t in looked])
+            return Question()
+        plain = seen.vision.profile == "classic"
+        images = cut(seen.vision, [t.candidate for t in looked], not plain)
         rows = []
         for row, t in enumerate(looked):
-            if every or self._news(t, images[row], time):
+            crop = images.crops[row]
+            if every or self._news(t, crop, time):
                 rows.append(row)
-                self._read[t.id] = _Read(images[row], time)
-        return tuple(looked[row].id for row in rows), images[rows]
+                self._read[t.id] = _Read(crop, time)
+        if not rows:
+            return Question()
+        return Question(
+            tuple(looked[row].id for row in rows),
+            images.rows(rows),
+            self._labels.page(seen.vision.candidates, seen.tracks),
+            plain,
+        )
 
     def _due(self, track: Track, time: float) -> bool:
         before = self._read.get(track.id)
         if before is None:
             return True
-        if not self._labels.settled(track.id):
+        if not self._labels.is_settled(track.id):
             # A crop blurred by motion is no better evidence than what is known already.
             return not (track.moving and self._labels.count(track.id))
         # Ids spread the looks over the frames between.
@@ -143,27 +171,27 @@ class Follower:
 
     def _news(self, track: Track, crop: Image, time: float) -> bool:
         before = self._read.get(track.id)
-        if before is None or not self._labels.settled(track.id):
+        if before is None or not self._labels.is_settled(track.id):
             return True
         before.at = time
         difference = np.abs(crop.astype(np.int16) - before.crop)
         changed = float(difference.mean()) >= _CHANGED
         if changed:
             self._labels.doubt(track.id)
-        return changed or not self._labels.sure(track.id)
+        return changed or not self._labels.is_sure(track.id)
 
     def learn(self, answers: Iterable[Answer]) -> None:
         """Takes answers, late ones too: those of tracks that are gone count nothing."""
         alive = self._tracker.alive()
         for answer in answers:
             if answer.track in alive:
-                self._labels.add(answer.track, answer.probabilities)
+                self._labels.learn(answer)
 
     def reading(self, seen: Seen) -> Reading:
         """What this frame says by all that is known. A digit that the frame lost is held where it
         should be until its track expires: nothing flickers."""
         missing = self._tracker.missing(seen.frame.time)
-        state = self._labels.version, self._labels.settings, tuple(t.id for t in seen.tracks)
+        state = self._labels.version, tuple(t.id for t in seen.tracks)
         known = self._known
         if known and not missing and known[0] == state and known[1] is seen.vision:
             frame = seen.frame
@@ -175,19 +203,18 @@ class Follower:
         here = {t.id for t in seen.tracks}
         height, width = seen.frame.image.shape[:2]
         for track in missing:
-            held = self._held.get(track.id)
+            held = self._held.get(self._labels.id_of(track.id))
             if held is None or track.id in here or any(d.box.iou(track.box) > 0 for d in digits):
                 continue
             box = track.box.clipped(width, height)
             if box.area * 2 >= track.box.area:
                 digits.append(replace(held, box=box))
         self._held = {d.track: d for d in digits}
-        ordered, lines, letters = arranged(digits)
-        rejected = resolution.rejected + tuple(d.box for d in letters)
+        ordered, lines = reading_order(digits)
         frame = seen.frame
         reading = Reading(
             frame.source, frame.seq, frame.time, width, height,
-            ordered, lines, resolution.pending, rejected,
+            ordered, lines, resolution.pending, resolution.rejected,
         )  # fmt: skip
         self._known = None if missing or waits else (state, seen.vision, reading)
         return reading
@@ -219,14 +246,8 @@ class Follower:
         x, y = (round(float(v)) for v in shift)
         if (x, y) == (0, 0) or (width, height) != (reading.width, reading.height):
             return replace(reading, frame=frame.seq, time=frame.time)
-        return replace(
-            reading,
-            frame=frame.seq,
-            time=frame.time,
-            digits=tuple(replace(d, box=d.box.moved(x, y)) for d in reading.digits),
-            pending=tuple(b.moved(x, y) for b in reading.pending),
-            rejected=tuple(b.moved(x, y) for b in reading.rejected),
-        )
+        moved = reading.map_boxes(lambda box: box.moved(x, y))
+        return replace(moved, frame=frame.seq, time=frame.time)
 
     def waiting(self, seen: Seen) -> bool:
         """True while a track of this frame has no answer yet."""
@@ -234,7 +255,7 @@ class Follower:
 
     def configure(self, reading: ReadingSettings) -> None:
         """Takes new limits from the next frame on."""
-        self._labels.settings = reading
+        self._labels.configure(reading)
 
     def reset(self) -> None:
         """Forgets all tracks and votes; ids go on counting."""
@@ -256,7 +277,7 @@ def labelled(seen: Seen, reading: Reading) -> tuple[Image, list[str]]:
         for d in reading.digits
         if d.track in candidate_of
     }
-    unread = dict.fromkeys(reading.pending, "...") | dict.fromkeys(reading.rejected, "-")
+    unread = dict.fromkeys(reading.pending, "...") | {r.box: r.reason for r in reading.rejected}
     for i, c in enumerate(seen.vision.candidates):
         if c.primary and i not in labels and c.box in unread:
             labels[i] = unread[c.box]
@@ -291,15 +312,14 @@ def read_moving(
     frame: Frame,
     follower: Follower,
     settings: Settings,
-    net: Classifier,
+    net: Classifier | Judge,
     hidden: Callable[[Box], bool] | None = None,
     touched: Callable[[Box], bool] | None = None,
 ) -> Reading:
     """A video's next frame, read at once on the caller's thread; `hidden` and `touched` as in
     `Follower.see`."""
     seen = follower.see(frame, settings.pipeline, hidden, touched)
-    tracks, images = follower.wanted(seen)
-    if tracks:
-        answers = net.classify(images)
-        follower.learn(Answer(t, p) for t, p in zip(tracks, answers, strict=True))
+    question = follower.wanted(seen)
+    if question:
+        follower.learn(answered(as_judge(net), question))
     return follower.reading(seen)

@@ -76,23 +76,19 @@ of a few large ones span less."""
 _BROAD_UPRIGHT = replace(_BROAD_LYING, alone=0.6)
 
 
-def rulings(mask: Image, dark: Image, as_trained: bool = False) -> Ruled:
+def rulings(mask: Image, dark: Image) -> Ruled:
     """The ruled lines of a picture of ink, all 0 where there are none. `mask`: uint8, binary ink;
-    `dark`: its darkness; `as_trained` as in `pipeline.find`.
+    `dark`: its darkness.
 
     Thin straight runs are found by opening with a line after letting strokes touch across a few
     pixels; runs that lie on one line, across the digits that interrupt it, make a ruling. What
     spans too little of the picture is a stroke, and what is much darker than its line is a pen's.
     The same on half the picture finds lines that are too broad for it.
     """
-    lying, upright, broad_lying, broad_upright = (
-        replace(limits, across=0) if as_trained else limits
-        for limits in (_LYING, _UPRIGHT, _BROAD_LYING, _BROAD_UPRIGHT)
-    )
-    narrow = _of_one_scale(mask, dark, lying, upright)
-    known = None if as_trained else above(halved(narrow), _HALF)
+    narrow = _of_one_scale(mask, dark, _LYING, _UPRIGHT)
+    known = above(halved(narrow), _HALF)
     small = above(halved(mask), _HALF)
-    wide = _of_one_scale(small, halved(dark), broad_lying, broad_upright, known)
+    wide = _of_one_scale(small, halved(dark), _BROAD_LYING, _BROAD_UPRIGHT, known)
     if not wide.any():
         return Ruled(narrow, np.zeros_like(mask))
     whole = _whole(wide, mask)
@@ -123,7 +119,7 @@ def _leaning_lines(ink: Image, dark: Image, limits: Limits, known: Image | None)
     thin = _opened(thin, limits.thinnest)
     lean, (rows, columns) = lean_of(thin), ink.shape
     room = rows + 2 * (int(np.ceil(abs(lean) * columns / 2)) + 1) if lean else rows
-    across = _opened(ink, limits.across) if limits.across else np.zeros_like(ink)
+    across = _opened(ink, limits.across)
     thin, across = sheared(thin, lean, room), sheared(across, lean, room)
     level = level_lines(thin, across, limits, max(ink.shape))
     if level is not None and known is not None:

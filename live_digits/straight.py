@@ -52,8 +52,7 @@ class Limits:
     """What makes a straight line a ruling. In shares of the picture's longest side: it is free of
     ink for `freest` of it at least once, and spans so much where `several` are parallel, or
     `alone`. It is `thinnest` pixels wide at least, and its runs are inked along the share `inked`:
-    digits in a row or a column are not. What is `across` pixels high may be a line that crosses,
-    0: nothing is."""
+    digits in a row or a column are not. What is `across` pixels high may be a line that crosses."""
 
     freest: float
     several: float

@@ -5,7 +5,7 @@ A frame's way: Frame → Vision (candidates, crops) → tracks → probabilities
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -116,8 +116,7 @@ class Candidate:
     that share a piece compete: at most one of them is read. `primary` marks the reading to expect
     before the network has spoken (a whole connected blob); the others are its halves and its
     unions with neighbours. `ink` is its amount of ink in pixels: what the candidate explains.
-    `dark` is how dark that ink is against its paper, 0…255; 0 where it was not measured. `sides` is
-    how much lighter what lies to one side of it is than to the other, by how much darker it is.
+    `dark` is how dark that ink is against its paper, 0…255; 0 where it was not measured.
     """
 
     box: Box
@@ -125,7 +124,6 @@ class Candidate:
     primary: bool = True
     ink: int = 0
     dark: int = 0
-    sides: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,11 +180,28 @@ class Digit:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """A box that carries no digit. `reason`: "letter", "sign", "part", "mark" or "unsure";
+    `confidence`: of that reason, 0…1."""
+
+    box: Box
+    reason: str
+    confidence: float
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "box": self.box.as_list(),
+            "reason": self.reason,
+            "confidence": round(self.confidence, 4),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """All that was read of one frame: the line of `read --json` and of readings.jsonl.
 
     `digits` stand in reading order. `pending` (asked, not answered yet) and `rejected` boxes are
-    drawn without a digit and are no part of the JSON.
+    drawn without a digit; the JSON has the rejected ones where it is asked for them.
     """
 
     source: str
@@ -197,21 +212,26 @@ class Reading:
     digits: tuple[Digit, ...] = ()
     lines: tuple[str, ...] = ()
     pending: tuple[Box, ...] = ()
-    rejected: tuple[Box, ...] = ()
+    rejected: tuple[Rejected, ...] = ()
 
     def scaled(self, by: float) -> Reading:
         """The reading in the pixels of a picture `by` times as large, for drawing."""
         if by == 1:
             return self
+        return self.map_boxes(lambda box: box.scaled(by))
+
+    def map_boxes(self, change: Callable[[Box], Box]) -> Reading:
+        """The reading with every box changed."""
         return replace(
             self,
-            digits=tuple(replace(d, box=d.box.scaled(by)) for d in self.digits),
-            pending=tuple(b.scaled(by) for b in self.pending),
-            rejected=tuple(b.scaled(by) for b in self.rejected),
+            digits=tuple(replace(d, box=change(d.box)) for d in self.digits),
+            pending=tuple(change(b) for b in self.pending),
+            rejected=tuple(replace(r, box=change(r.box)) for r in self.rejected),
         )
 
-    def as_json(self) -> dict[str, Any]:
-        return {
+    def as_json(self, rejected: bool = False) -> dict[str, Any]:
+        """The line of `read --json`; `rejected` adds why each other box carries no digit."""
+        content: dict[str, Any] = {
             "source": self.source,
             "frame": self.frame,
             "time": round(self.time, 4),
@@ -220,6 +240,9 @@ class Reading:
             "digits": [d.as_json() for d in self.digits],
             "lines": list(self.lines),
         }
+        if rejected:
+            content["rejected"] = [r.as_json() for r in self.rejected]
+        return content
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ end presses q."""
 
 
 def page(seconds: float = 0.0) -> Image:
-    return DemoScene(WIDTH, HEIGHT, seed=3, digits=6).render(seconds)
+    return DemoScene(WIDTH, HEIGHT, seed=7, digits=6).render(seconds)
 
 
 PAGE = page()
@@ -86,7 +86,7 @@ def number(picture: Image) -> int:
 
 
 def moving() -> Iterator[Image]:
-    scene = DemoScene(WIDTH, HEIGHT, seed=3, digits=DIGITS)
+    scene = DemoScene(WIDTH, HEIGHT, seed=7, digits=DIGITS)
     for n in itertools.count():
         yield scene.render(n / 30)
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,7 +23,19 @@ from live_digits.hands import Hand, Sighting
 from live_digits.landmarker import Landmarker
 from live_digits.link import Limits
 from live_digits.live_feed import LiveFeed
-from live_digits.types import CLASSES, Floats, Frame, Image, Mode, Signal, SourceInfo
+from live_digits.reading.classes import JUDGED, MARK
+from live_digits.reading.cutouts import Cutouts, nothing
+from live_digits.reading.questions import Question
+from live_digits.types import (
+    CLASSES,
+    Candidate,
+    Floats,
+    Frame,
+    Image,
+    Mode,
+    Signal,
+    SourceInfo,
+)
 from live_digits.window import Command
 
 PATIENCE = 60.0
@@ -37,6 +50,19 @@ def probabilities(label: int, confidence: float = 0.99) -> Floats:
     out = np.full(CLASSES, (1 - confidence) / (CLASSES - 1), np.float32)
     out[label] = confidence
     return out
+
+
+def judged(label: int, confidence: float = 0.99, rest: int = MARK) -> Floats:
+    """float32 14: `confidence` for the class, the rest for `rest`, or for 0 where that is it."""
+    out = np.zeros(JUDGED, np.float32)
+    out[rest if rest != label else 0] = 1 - confidence
+    out[label] = confidence
+    return out
+
+
+def asking(tracks: Sequence[int], crops: Image) -> Question:
+    """A question about crops alone, a track each."""
+    return Question(tuple(tracks), replace(nothing(), crops=crops))
 
 
 def wait_until(condition: Callable[[], bool], what: str = "it") -> None:
@@ -112,6 +138,65 @@ class FakeClassifier:
     def _row(self, crop: Image) -> Floats:
         found = self.answer(crop) if callable(self.answer) else self.answer
         return probabilities(found, self.confidence) if isinstance(found, int) else found
+
+
+class FakeJudge:
+    """Stands for a model with a judge. Implements `live_digits.reading.questions.Judge`.
+
+    It remembers what it was asked: `cutouts` holds each call's, `pages` the candidates of each page
+    and `told` the evidence that came with them, `threads` the threads that called.
+    """
+
+    surroundings = True
+
+    def __init__(
+        self,
+        evidence: Callable[[Image], int | Floats] | int | Floats = 7,
+        verdict: Callable[[Sequence[Candidate], Floats], Floats] | None = None,
+        *,
+        confidence: float = 0.99,
+        name: str = "fake judge",
+    ) -> None:
+        """`evidence`: a candidate's class 0…13, or its 14 probabilities, or a function of its crop.
+        `verdict`: a page's candidates and evidence → its verdicts; the evidence by default."""
+        self.name = name
+        self.evidence_of = evidence
+        self.verdict_of = verdict
+        self.confidence = confidence
+        self.cutouts: list[Cutouts] = []
+        self.pages: list[tuple[Candidate, ...]] = []
+        self.told: list[Floats] = []
+        self.written: list[int] = []
+        self.threads: set[int] = set()
+
+    def classify(self, crops: Image) -> Floats:
+        """uint8 N×28×28 → float32 N×11: what is written in the air."""
+        self.threads.add(threading.get_ident())
+        self.written.append(len(crops))
+        out = np.zeros((len(crops), CLASSES), np.float32)
+        for row, crop in zip(out, crops, strict=True):
+            said = self._row(crop)
+            row[:-1], row[-1] = said[: CLASSES - 1], said[CLASSES - 1 :].sum()
+        return out
+
+    def evidence(self, cutouts: Cutouts) -> Floats:
+        """N cutouts → float32 N×14."""
+        self.threads.add(threading.get_ident())
+        self.cutouts.append(cutouts)
+        rows = [self._row(crop) for crop in cutouts.crops]
+        return np.array(rows, np.float32).reshape(-1, JUDGED)
+
+    def verdicts(self, candidates: Sequence[Candidate], evidence: Floats) -> Floats:
+        """N candidates of a page and float32 N×14 → float32 N×14."""
+        assert len(candidates) == len(evidence)
+        self.threads.add(threading.get_ident())
+        self.pages.append(tuple(candidates))
+        self.told.append(evidence.copy())
+        return evidence if self.verdict_of is None else self.verdict_of(candidates, evidence)
+
+    def _row(self, crop: Image) -> Floats:
+        found = self.evidence_of(crop) if callable(self.evidence_of) else self.evidence_of
+        return judged(found, self.confidence) if isinstance(found, int) else found
 
 
 class FakeSource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,6 +15,7 @@ from live_digits.types import (
     Digit,
     Image,
     Reading,
+    Rejected,
     Status,
 )
 
@@ -67,10 +69,15 @@ def corners(width: int, height: int, size: int = 30) -> tuple[Box, ...]:
     )
 
 
+def refused(boxes: Iterable[Box]) -> tuple[Rejected, ...]:
+    """Boxes that carry no digit."""
+    return tuple(Rejected(box, "letter", 0.9) for box in boxes)
+
+
 def reading(width: int, height: int, lines: tuple[str, ...] = ()) -> Reading:
     boxes = corners(width, height)
     digits = tuple(Digit(b, i, 0.99 - 0.06 * i, i) for i, b in enumerate(boxes))
-    return Reading("x", 1, 0.5, width, height, digits, lines, boxes[:3], boxes[3:])
+    return Reading("x", 1, 0.5, width, height, digits, lines, boxes[:3], refused(boxes[3:]))
 
 
 @dataclass

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.config import profile_defaults
-from live_digits.pipeline import find
-from live_digits.types import Box, Image
+from live_digits.pipeline import Vision, find
+from live_digits.types import Box, Candidate, Image, Stages
 
 CLASSIC = profile_defaults("classic")
 PAPER = profile_defaults("paper")
@@ -60,9 +60,9 @@ def shadowed(grey: Image) -> Image:
 
 
 def missed(image: Image, truth: Sequence[Box]) -> int:
-    """Digits that no whole piece of ink lies on within 8 pixels."""
-    whole = [c.box for c in find(image, PAPER).candidates if c.primary]
-    return sum(min((distance(t, box) for box in whole), default=99) > 8 for t in truth)
+    """Digits that no candidate lies on within 8 pixels."""
+    boxes = [c.box for c in find(image, PAPER).candidates]
+    return sum(min((distance(t, box) for box in boxes), default=99) > 8 for t in truth)
 
 
 def squared(grey: Image, lean: float, width: int, shade: int) -> Image:
@@ -104,3 +104,17 @@ def crossed_lines(width: int) -> tuple[Image, npt.NDArray[np.bool_]]:
     for x in range(8, 640, 15):
         cv2.line(across, (x, 0), (x, 479), 80, 3)
     return np.maximum(dark, across), level & (cv2.dilate(across, np.ones((3, 7))) == 0)
+
+
+def vision_of(grey: Image, boxes: list[Box], dark: int = 128) -> Vision:
+    """A page whose boxes are solid ink, a component each, and darker than the paper by `dark`."""
+    h, w = grey.shape
+    labels, raw = np.zeros((h, w), np.int32), np.zeros((h, w), np.uint8)
+    for number, b in enumerate(boxes, 1):
+        labels[b.y : b.bottom, b.x : b.right] = number
+        raw[b.y : b.bottom, b.x : b.right] = dark
+    candidates = tuple(
+        Candidate(b, frozenset((n,)), True, b.area, dark) for n, b in enumerate(boxes, 1)
+    )
+    stages = Stages(grey, grey, grey, grey, raw)
+    return Vision(candidates, stages, 1.0, tuple(boxes), labels, "paper", grey, raw)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from live_digits import classifier, demo
+from live_digits import demo
 from live_digits.config import Settings
 from live_digits.demo import DemoScene
 from live_digits.reader import read_picture
-from live_digits.training import evaluate, render, truths
+from live_digits.reading import judge
+from live_digits.training import evaluate, labelling, render
 from live_digits.training.glyphs import Glyphs
 from live_digits.training.render import Page
 from live_digits.types import Box, Classifier, Frame, Image
@@ -23,14 +24,15 @@ DEMOS = 6
 DEMO_MISTAKES = 0.05
 """Share of the demo's digits: a few of these MNIST test digits are hard for every network."""
 SETTINGS = Settings()
-FLOOR = 0.80
+FLOOR = 0.70
 """F1 over the drawn pages. Many are far harder than photographs: faint pencil on squared paper in
-the dark. Lower it only with a reason that stands in benchmarks/accuracy.md."""
+the dark, words, sums, boards; hand-made rules read 0.675 of these very pages. Lower it only with a
+reason that stands in benchmarks/accuracy.md."""
 
 
 @pytest.fixture(scope="module")
 def cnn() -> Classifier:
-    return classifier.load("cnn")
+    return judge.load("cnn")
 
 
 @pytest.fixture(scope="module")
@@ -78,12 +80,11 @@ def test_a_page_is_the_same_for_the_same_seed() -> None:
 
 
 @pytest.mark.parametrize("number", range(6))
-def test_crops_of_a_page_are_what_their_labels_say(number: int, pages: list[Page]) -> None:
-    """A digit's crop is found where the page has that digit: counts cannot exceed the truth."""
+def test_candidates_of_a_page_are_what_their_labels_say(number: int, pages: list[Page]) -> None:
+    """A digit has one candidate at most that is taught as it."""
     page = pages[number]
-    found = truths.crops_of(page)
+    found = labelling.labelled(page)
     assert found.found <= found.digits == len(page.digits)
     for digit in range(10):
         written = sum(d == digit for _, d in page.digits)
-        if written == 0:
-            assert not (found.labels == digit).any()
+        assert np.count_nonzero(found.labels == digit) <= written

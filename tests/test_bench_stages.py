@@ -112,11 +112,11 @@ def test_crops_are_read_where_they_are_wanted_or_all() -> None:
 
 
 def test_readings_are_handed_out_again_or_made_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    from live_digits.labels import Labels
+    from live_digits.tracking.label_voting import LabelVoting
 
     made = []
-    resolve = Labels.resolve
-    monkeypatch.setattr(Labels, "resolve", lambda *a: made.append(1) or resolve(*a))  # type: ignore[func-returns-value]
+    resolve = LabelVoting.resolve
+    monkeypatch.setattr(LabelVoting, "resolve", lambda *a: made.append(1) or resolve(*a))  # type: ignore[func-returns-value]
     way_of(DEFAULT, 30, "at rest")
     usual = len(made)
     way_of(Variant("", savings=Savings(readings=False)), 30, "at rest")

@@ -72,6 +72,46 @@ def test_csv_says_the_same_as_json(shell: Shell, tmp_path: Path) -> None:
     assert [line for line in lines if line] == [s.replace(" ", "") for s in entry["lines"]]
 
 
+@pytest.mark.parametrize("turned", [1, 6])
+def test_json_tells_the_rejected_boxes_where_they_are_asked_for(
+    shell: Shell, tmp_path: Path, turned: int
+) -> None:
+    """A floor of 1 lets hardly any digit pass: the others are told, with why."""
+    stored = np.ascontiguousarray(np.rot90(scene(4).render(0.0), 1 if turned == 6 else 0))
+    file = with_exif(tmp_path / "a.jpg", stored, turned)
+    strict = ("--set", "reading.confidence=1")
+    (usual,) = shell("read", "--json", *strict, file).json()
+    done = shell("read", "--json", "--rejected", *strict, file)
+    assert (done.code, done.err) == (0, "")
+    (entry,) = done.json()
+    told = entry.pop("rejected")
+    assert entry == usual
+    assert all(set(r) == {"box", "reason", "confidence"} for r in told)
+    assert {r["reason"] for r in told} <= {"letter", "sign", "part", "mark", "unsure"}
+    assert all(0 <= r["confidence"] <= 1 for r in told)
+    boxes = [Box(*r["box"]) for r in told]
+    truth = [box for box, _ in scene(4).truth(0.0)]
+    stored_at = [Box(b.y, WIDTH - b.right, b.h, b.w) if turned == 6 else b for b in truth]
+    near = [max(there.iou(box) for box in boxes) > 0.5 for there in stored_at]
+    read = len(entry["digits"])
+    assert sum(near) + read >= len(truth), "each digit is told, where the stored picture has it"
+    assert sum(near) >= len(truth) // 2
+
+
+def test_rejected_boxes_of_a_video_stand_in_every_line(shell: Shell, tmp_path: Path) -> None:
+    video = film(tmp_path / "page.mp4", frames=4)
+    done = shell("read", "--json", "--rejected", "--set", "reading.confidence=1", video)
+    assert (done.code, done.err) == (0, "")
+    assert all(entry["rejected"] for entry in done.json())
+
+
+@pytest.mark.parametrize("form", [(), ("--csv",)])
+def test_rejected_boxes_without_json_are_one_line(
+    shell: Shell, tmp_path: Path, form: tuple[str, ...]
+) -> None:
+    one_line(shell("read", "--rejected", *form, draw(tmp_path / "a.png")), "--json")
+
+
 def test_an_unreadable_picture_in_a_folder_is_named_and_the_rest_is_read(
     shell: Shell, tmp_path: Path
 ) -> None:

@@ -48,7 +48,8 @@ def test_fonts_without_digits_and_broken_files_are_named_and_left_out(folder: Pa
         assert face.digits.shape == (10, 84, 84)
         assert len({digit.tobytes() for digit in face.digits}) == 10
         assert len(face.others) == len(face.heights) > 30
-        assert all(0.1 < h < 2 for h in face.heights)
+        assert all(0.05 < h < 2 for h in face.heights)
+        assert len(face.names) == len(face.drops) == len(face.others)
 
 
 def test_a_folder_without_a_font_is_refused(tmp_path: Path) -> None:
@@ -101,7 +102,7 @@ def test_the_pool_names_what_comes_from_fonts(folder: Path) -> None:
     crops = np.zeros((30, 28, 28), np.uint8)
     crops[:, 4:24, 10:18] = 255
     scans = data.DigitSet("scans", crops, np.arange(30, dtype=np.uint8) % 10, "none", "0")
-    pool = data.assemble([scans], 20, 5, 0, (1,), alphabet=letters, of_fonts=15)
+    pool = data.assemble([scans], 20, 5, None, (1,), alphabet=letters, of_fonts=15)
     assert len(pool.of("fonts")[1]) == 15
     assert (pool.of("fonts")[1] != NOT_A_DIGIT).all()
-    assert "fonts" not in data.assemble([scans], 20, 5, 0, (1,)).sources
+    assert "fonts" not in data.assemble([scans], 20, 5, None, (1,)).sources

@@ -21,7 +21,7 @@ from hands_kit import (
     wait_until_at,
 )
 
-from live_digits import classifier, hand_worker, hands
+from live_digits import hand_worker, hands
 from live_digits.config import Settings
 from live_digits.errors import HandsError
 from live_digits.hand_worker import HandsWorker
@@ -29,6 +29,7 @@ from live_digits.hands import covered, hidden
 from live_digits.handwork import Handwork
 from live_digits.landmarker import MediaPipeLandmarker
 from live_digits.reader import Follower, read_moving
+from live_digits.reading import judge
 from live_digits.types import Box, Frame, Image
 
 # The real model -----------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def test_no_digit_is_read_where_hands_are_shown(name: str, step: int, first: int
     frames = frames if len(frames) > 1 else frames * 12
     worker = HandsWorker(lambda: MediaPipeLandmarker(model))
     handwork, follower = Handwork(Settings(), worker), Follower(Settings())
-    net, never, seen = classifier.load("cnn"), threading.Event(), []
+    net, never, seen = judge.load("cnn"), threading.Event(), []
     try:
         handwork.start()
         for i, image in enumerate(frames):

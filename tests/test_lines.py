@@ -1,16 +1,15 @@
-"""Text lines in reading order; headings in roman numerals."""
+"""Text lines in reading order."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from live_digits.lines import arranged, reading_order
+from live_digits.lines import reading_order
 from live_digits.types import Box, Digit
 
 
@@ -107,24 +106,3 @@ def test_the_order_of_the_input_does_not_matter(digits: list[Digit], seed: int) 
     assert (ordered, lines) == reading_order(digits)
     assert sorted(d.track for d in ordered) == sorted(d.track for d in digits)
     assert "".join(lines).replace(" ", "") == "".join(str(d.digit) for d in ordered)
-
-
-def numerals(*lines: str) -> list[Digit]:
-    """Lines of I's and digits: an I is a bare stroke."""
-    return [replace(d, box=replace(d.box, w=8)) if d.digit == 1 else d for d in text(*lines)]
-
-
-def test_a_line_that_counts_in_roman_numerals_holds_no_digit() -> None:
-    heading = numerals("1 11 111 1 11 111")
-    table = [replace(d, box=replace(d.box, y=d.box.y + 90)) for d in numerals("42 17 11 30")]
-    assert {d.track for d in arranged([*heading, *table])[2]} == {d.track for d in heading}
-
-
-@pytest.mark.parametrize("line", ["1 11 1", "111 11 1", "1 11 112", "1", "111", "11 11 11"])
-def test_other_lines_of_ones_are_numbers(line: str) -> None:
-    assert arranged(numerals(line))[2] == ()
-
-
-def test_ones_with_flags_are_numbers() -> None:
-    wide = [replace(d, box=replace(d.box, w=d.box.h // 2)) for d in text("1 11 111")]
-    assert arranged(wide)[2] == ()

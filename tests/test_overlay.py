@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from overlay_kit import FULL, PATH, SIZES, STATUSES, Text, paper, reading
+from overlay_kit import FULL, PATH, SIZES, STATUSES, Text, paper, reading, refused
 
 from live_digits import overlay
 from live_digits.overlay import HELP, annotate, decorate, draw
@@ -64,7 +64,8 @@ def test_any_boxes_and_words_on_any_picture(
     width: int, height: int, boxes: list[Box], words: str, asked: bool
 ) -> None:
     digits = tuple(Digit(b, 7, 0.7, 1) for b in boxes)
-    what = Reading("x", 0, 0.0, width, height, digits, (words, "1 2"), tuple(boxes), tuple(boxes))
+    what = Reading("x", 0, 0.0, width, height, digits, (words, "1 2"), tuple(boxes),
+                   refused(boxes))  # fmt: skip
     status = Status(source=words, message=words, help=asked, recording_s=1.0)
     assert draw(paper(width, height), what, status).shape == (height, width, 3)
 
@@ -169,7 +170,7 @@ def test_sure_and_unsure_digits_differ_in_colour() -> None:
 def test_rejected_and_pending_boxes_are_drawn_without_a_digit(texts: list[Text]) -> None:
     image, box = paper(640, 480, 220), Box(300, 200, 40, 60)
     for what in (
-        Reading("x", 0, 0.0, 640, 480, rejected=(box,)),
+        Reading("x", 0, 0.0, 640, 480, rejected=refused([box])),
         Reading("x", 0, 0.0, 640, 480, pending=(box,)),
     ):
         out = annotate(image, what)
@@ -177,7 +178,7 @@ def test_rejected_and_pending_boxes_are_drawn_without_a_digit(texts: list[Text])
         inner = (slice(205, 255), slice(305, 335))
         np.testing.assert_array_equal(out[inner], image[inner])
     assert texts == []
-    rejected = annotate(image, Reading("x", 0, 0.0, 640, 480, rejected=(box,)))
+    rejected = annotate(image, Reading("x", 0, 0.0, 640, 480, rejected=refused([box])))
     pending = annotate(image, Reading("x", 0, 0.0, 640, 480, pending=(box,)))
     assert (rejected != pending).any()
 

@@ -119,6 +119,24 @@ def test_chosen_crops_are_rows_of_all_crops(chosen: PipelineSettings) -> None:
     assert crops(vision, []).shape == (0, 28, 28)
 
 
+@pytest.mark.parametrize("light_ink", [False, True])
+def test_paper_tells_the_dark_on_light_picture_that_it_worked_on(light_ink: bool) -> None:
+    image, _ = page(1280, 720)
+    vision = find(np.where(image < 100, 200, 20).astype(np.uint8) if light_ink else image, PAPER)
+    assert vision.grey.shape == vision.raw.shape == vision.labels.shape
+    assert vision.grey.dtype == vision.raw.dtype == np.uint8
+    ink, paper = vision.labels > 0, np.zeros(vision.labels.shape, bool)
+    paper[:20] = True
+    assert np.median(vision.grey[ink]) < np.median(vision.grey[paper]) - 100
+    assert np.median(vision.raw[ink]) > 100
+    assert np.median(vision.raw[paper]) <= 1
+
+
+def test_classic_tells_no_picture_but_its_stages() -> None:
+    vision = find(page(320, 240)[0], CLASSIC)
+    assert vision.grey.shape == vision.raw.shape == vision.labels.shape == (0, 0)
+
+
 @pytest.mark.parametrize("chosen", PROFILES)
 def test_large_pictures_are_never_written_to(chosen: PipelineSettings) -> None:
     grey, _ = page(1280, 720)

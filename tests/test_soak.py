@@ -27,7 +27,7 @@ import numpy as np
 import pytest
 from fakes import FakeDevice, FakeDisplay
 
-from live_digits import classifier, film
+from live_digits import film
 from live_digits.app import App, Display, Options
 from live_digits.config import (
     TRACKBARS,
@@ -42,6 +42,7 @@ from live_digits.config import (
 from live_digits.demo import DemoScene
 from live_digits.errors import DisplayError
 from live_digits.link import Limits
+from live_digits.reading import judge
 from live_digits.session import READINGS, VIDEO
 from live_digits.sources import Source
 from live_digits.types import Classifier, Floats, Image, Reading
@@ -102,7 +103,7 @@ class FailingNet:
     hang_until = 0.0
 
     def __init__(self) -> None:
-        self._net = classifier.load("cnn")
+        self._net = judge.load("cnn")
         self.name = self._net.name
 
     def classify(self, crops: Image) -> Floats:

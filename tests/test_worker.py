@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, wait_until
+from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, asking, wait_until
 
 from live_digits import auto, worker
 from live_digits.app import App, Options, Outcome
@@ -28,7 +28,7 @@ from live_digits.window import Command
 from live_digits.worker import MOST_REPLACED
 
 CROPS = np.zeros((1, 28, 28), np.uint8)
-PAGE = DemoScene(320, 240, seed=3, digits=6).render(0.0)
+PAGE = DemoScene(320, 240, seed=7, digits=6).render(0.0)
 SHORT = 0.2
 """Patience with a call, seconds, where a test wants it to end soon."""
 
@@ -82,15 +82,16 @@ def test_a_call_that_hangs_is_left_behind_and_the_next_one_answers(
     net = hanging(1)
     it = InferenceWorker(lambda: net, SHORT)
     it.start()
-    it.submit([1], CROPS)
+    it.submit(asking([1], CROPS))
     watch_until(it, lambda: it.hangs == 1)
     assert isinstance(it.error, WorkerError)
     assert "no answer for 0.2 s" in str(it.error)
     assert not it.failed
     assert it.pending == frozenset()
-    it.submit([2], CROPS)
+    it.submit(asking([2], CROPS))
     watch_until(it, lambda: it.stats.batches == 1)
     (answer,) = it.results()
+    assert answer.probabilities is not None
     assert (answer.track, int(answer.probabilities.argmax())) == (2, 7)
     assert it.error is None
     net.open.set()
@@ -106,11 +107,11 @@ def test_it_is_replaced_three_times_and_then_given_up(hanging: Callable[[int], H
     it.start()
     for count in range(1, MOST_REPLACED + 2):
         assert not it.failed
-        it.submit([count], CROPS)
+        it.submit(asking([count], CROPS))
         watch_until(it, lambda n=count: it.hangs == n)  # type: ignore[misc]
     assert it.failed
     assert len(net.batches) == MOST_REPLACED + 1
-    it.submit([9], CROPS)
+    it.submit(asking([9], CROPS))
     assert not it.busy
     begun = time.monotonic()
     assert not it.close(0.1), "the last thread still hangs, and is left behind"
@@ -132,7 +133,7 @@ def test_what_is_loaded_may_hang_as_well(
 
     it = InferenceWorker(load)
     it.start()
-    it.submit([3], CROPS)
+    it.submit(asking([3], CROPS))
     watch_until(it, lambda: it.hangs == 1)
     watch_until(it, lambda: it.stats.batches == 1)
     assert [a.track for a in it.results()] == [3], "what was asked meanwhile is not lost"
@@ -171,7 +172,7 @@ def test_a_loop_that_was_held_up_blames_nobody(hanging: Callable[[int], Hanging]
     net = hanging(1)
     it = InferenceWorker(lambda: net, 5.0)
     it.start()
-    it.submit([1], CROPS)
+    it.submit(asking([1], CROPS))
     wait_until(lambda: len(net.batches) == 1)
     it.watch()
     it._watched -= 3600
@@ -185,7 +186,7 @@ def test_slow_but_sure_is_no_hang() -> None:
     it = InferenceWorker(lambda: FakeClassifier(seconds=0.15), 2.0)
     it.start()
     for n in range(8):
-        it.submit([n], CROPS)
+        it.submit(asking([n], CROPS))
         watch_until(it, lambda n=n: it.stats.batches == n + 1)  # type: ignore[misc]
     assert it.hangs == 0
     assert it.close()

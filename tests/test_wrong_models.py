@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from fakes import wait_until
+from fakes import asking, wait_until
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from wrong_kit import FUZZ_SECONDS, few, one_line
@@ -121,14 +121,14 @@ def test_a_network_whose_process_dies_is_started_again(model: Path) -> None:
     worker = InferenceWorker(make)
     worker.start()
     crops = np.zeros((1, 28, 28), np.uint8)
-    worker.submit([1], crops)
+    worker.submit(asking([1], crops))
     wait_until(lambda: worker.stats.batches == 1)
     os.kill(nets[0]._network._process.pid, signal.SIGSEGV)
-    worker.submit([2], crops)
+    worker.submit(asking([2], crops))
     wait_until(lambda: worker.failures == 1)
     assert isinstance(worker.trouble, ModelError)
     assert "broke down" in str(worker.trouble)
-    worker.submit([3], crops)
+    worker.submit(asking([3], crops))
     wait_until(lambda: worker.stats.batches == 2)
     assert [a.track for a in worker.results()] == [1, 3]
     assert worker.close()

@@ -64,7 +64,7 @@ def read_within(image: Image, pipeline: PipelineSettings, label: int) -> None:
     frame = Frame(image, 0, 0.0, "a")
     reading = read_picture(frame, Settings(pipeline=pipeline), FakeClassifier(label))
     h, w = image.shape[:2]
-    for box in [d.box for d in reading.digits] + list(reading.rejected):
+    for box in [d.box for d in reading.digits] + [r.box for r in reading.rejected]:
         assert 0 <= box.x < box.right <= w
         assert 0 <= box.y < box.bottom <= h
     assert sum(len("".join(x.split())) for x in reading.lines) == len(reading.digits)

@@ -12,7 +12,6 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from live_digits import classifier
 from live_digits.app import App, Display, Options
 from live_digits.bench.scenes import RATE, Scene, moving, resting
 from live_digits.bench.spread import percentile
@@ -20,6 +19,7 @@ from live_digits.bench.variants import NO_SAVINGS, Forgetful, fitted, vision_of
 from live_digits.config import Settings, SourceSettings
 from live_digits.hand_worker import open_hands
 from live_digits.looker import Looker
+from live_digits.reading import judge
 from live_digits.sources import Demo, Source
 from live_digits.stats import peak_memory_mb
 from live_digits.types import Image, Reading
@@ -193,7 +193,7 @@ def _case(job: Mapping[str, Any]) -> tuple[Case, str]:
 def _app(case: Case, settings: Settings, source: Source, display: Any, options: Options) -> App:
     """The live program over a case, without any saving where the case wants none."""
     model = settings.model
-    net = classifier.load(model.name, threads=model.threads, batch=model.batch)
+    net = judge.load(model.name, threads=model.threads, batch=model.batch)
     if case.savings:
         hands, _ = open_hands(settings.hands)
         return App(settings, source, lambda: net, cast("Display | None", display), options, hands)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from live_digits import classifier
 from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
 from live_digits.bench.spread import Spread, as_json, by_stage, ratio, spread, take_turns
 from live_digits.bench.variants import CLASSIC, DEFAULT, VISION, Variant, Way
 from live_digits.looker import FRESH
+from live_digits.reading import judge
 from live_digits.types import Frame
 
 SIZES = {"480p": (640, 480), "720p": (1280, 720), "1080p": (1920, 1080), "4K": (3840, 2160)}
@@ -160,7 +160,7 @@ def compare(
     so many seconds beside the warming up."""
     width, height = SIZES[size]
     frames = _Frames(SCENES[scene](width, height))
-    ways = {v.name: Way(v, classifier.load(model), _ROOM) for v in variants}
+    ways = {v.name: Way(v, judge.load(model), _ROOM) for v in variants}
     _warm(list(ways.values()), frames, seconds)
     step = _resting if scene == "at rest" else _moving
     buffer = np.empty((height, width, 3), np.uint8)
@@ -191,7 +191,7 @@ def grow(
     """The default over moving pages of so many digits each."""
     width, height = SIZES[size]
     pages = {c: _Frames(SCENES["moving"](width, height, c)) for c in counts}
-    ways = {c: Way(DEFAULT, classifier.load(model), _ROOM) for c in counts}
+    ways = {c: Way(DEFAULT, judge.load(model), _ROOM) for c in counts}
     for count in counts:
         _warm([ways[count]], pages[count], seconds / len(counts))
     found = take_turns(

@@ -17,11 +17,11 @@ import numpy as np
 from live_digits import pipeline
 from live_digits.bench.spread import Stopwatch
 from live_digits.config import Settings, profile_defaults
-from live_digits.inference import Answer
 from live_digits.looker import FRESH, changed, thumbnail
 from live_digits.overlay import draw
 from live_digits.pipeline import Vision, crops, find, grey_of
 from live_digits.reader import Follower, Seen
+from live_digits.reading.questions import Question, answered, as_judge
 from live_digits.types import Classifier, Floats, Frame, Image, Reading, Status
 
 VISION = (
@@ -112,7 +112,7 @@ class Forgetful(Follower):
         super().__init__(settings)
         self._savings = savings
 
-    def wanted(self, seen: Seen, every: bool = False) -> tuple[tuple[int, ...], Image]:
+    def wanted(self, seen: Seen, every: bool = False) -> Question:
         return super().wanted(seen, every or not self._savings.crops)
 
     def reading(self, seen: Seen) -> Reading:
@@ -149,22 +149,20 @@ class Way:
         self.steps += 1
         if self.variant.profile == "classic":
             # The study crops each box of each frame; the tracks come after, for the readings.
-            cut = crops(vision)
+            crops(vision)
             watch.lap("crops")
             seen = self._follower.follow(frame, vision)
             watch.lap("tracks")
-            tracks = tuple(t.id for t in seen.tracks)
-            cut = cut[[t.candidate for t in seen.tracks]]
+            question = self._follower.wanted(seen, every=True)
             watch.skip()
         else:
             seen = self._follower.follow(frame, vision)
             watch.lap("tracks")
-            tracks, cut = self._follower.wanted(seen)
+            question = self._follower.wanted(seen)
             watch.lap("crops")
-        self.asked += len(tracks)
-        if tracks:
-            answers = self._net.classify(cut)
-            self._follower.learn(Answer(t, p) for t, p in zip(tracks, answers, strict=True))
+        self.asked += len(question)
+        if question:
+            self._follower.learn(answered(as_judge(self._net), question))
         watch.lap("network")
         reading = self._follower.reading(seen)
         watch.lap("reading")

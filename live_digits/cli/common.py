@@ -131,11 +131,11 @@ def settings_of(
 def loader_of(settings: Settings) -> Callable[[], Any]:
     """What loads the model of the settings. The first is loaded here, to see that it is whole, and
     handed out at the first call."""
-    from live_digits import classifier
+    from live_digits.reading import judge
 
     def make() -> Any:
         m = settings.model
-        return classifier.load(m.name, threads=m.threads, batch=m.batch)
+        return judge.load(m.name, threads=m.threads, batch=m.batch)
 
     ready = [make()]
 

@@ -46,6 +46,9 @@ def read(
     json_: Annotated[
         bool, typer.Option("--json", help="a line of JSON a picture or frame")
     ] = False,
+    rejected: Annotated[
+        bool, typer.Option("--rejected", help="with --json: the other boxes, and why no digit")
+    ] = False,
     csv: Annotated[
         bool, typer.Option("--csv", help="a line of CSV a digit, with a header")
     ] = False,
@@ -65,6 +68,8 @@ def read(
 
     if json_ and csv:
         raise ConfigError("--json and --csv exclude each other; choose one")
+    if rejected and not json_:
+        raise ConfigError("--rejected adds to the lines of --json; give both")
     quiet()
     settings = settings_of(config, set_, profile, model)
     files = expand_inputs(paths)
@@ -81,7 +86,7 @@ def read(
         with ended_by_signals(asked.set), _progress(files) as out:
             for item in batch:
                 done += 1
-                out(item, _shown(item, json_, csv))
+                out(item, _shown(item, json_, csv, rejected))
                 if saver:
                     saver.add(item)
                 if asked.is_set():
@@ -92,13 +97,13 @@ def read(
     return _left_out(batch, done)
 
 
-def _shown(item: Read, as_json: bool, as_csv: bool) -> str:
-    """What is printed of one picture or frame."""
+def _shown(item: Read, as_json: bool, as_csv: bool, rejected: bool) -> str:
+    """What is printed of one picture or frame; `rejected` adds to its JSON."""
     from live_digits.batch import csv_rows
 
     reading = item.reading
     if as_json:
-        return as_line(reading.as_json())
+        return as_line(reading.as_json(rejected))
     if as_csv:
         return csv_rows(replace(reading, source=sanitize(reading.source))).rstrip("\n")
     lines = " / ".join(reading.lines) or "no digits"

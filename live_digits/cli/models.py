@@ -121,6 +121,18 @@ def train(
         Path | None,
         typer.Option("--fonts", metavar="DIR", help="font files to draw digits and letters from"),
     ] = None,
+    backgrounds: Annotated[
+        Path | None,
+        typer.Option("--backgrounds", metavar="DIR", help="pictures of sheets, desks and boards"),
+    ] = None,
+    rooms: Annotated[
+        Path | None,
+        typer.Option("--rooms", metavar="DIR", help="photographs without any digit"),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", metavar="DIR", help="keep drawn pages there for the next run"),
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="the same seed trains the same model")] = 1,
     epochs: Annotated[
         int | None, typer.Option("--epochs", min=1, max=1000, help="the recipe's by default")
@@ -154,6 +166,7 @@ def train(
             trained = training.train(
                 name, out, mnist, sets, seed, epochs, quick, progress,
                 above if shown else say, fonts=fonts,
+                backgrounds=backgrounds, rooms=rooms, cache=cache,
             )  # fmt: skip
         except OSError as e:
             raise ConfigError(f"--out {out} cannot be written: {e.strerror or e}") from e

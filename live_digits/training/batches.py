@@ -17,7 +17,7 @@ BATCH = 256
 """Crops of a batch."""
 _AHEAD = 8
 """Batches that are made before they are asked for."""
-_GENTLE = Strength(
+GENTLE = Strength(
     rotation=5.0, shear=0.08, scale=0.06, shift=0.8, elastic=0.5, thickness=0.15, blur=0.1,
     contrast=0.25, faint=0.05, hole=0.03, salt=0.03, ruling=0.02, untouched=0.3,
 )  # fmt: skip
@@ -52,7 +52,7 @@ class Batches:
         crops, gentle = self._pool.crops[rows], self._gentle[rows]
         x: Floats = np.empty(crops.shape, np.float32)
         if self._changed:
-            for part, strength in ((~gentle, Strength()), (gentle, _GENTLE)):
+            for part, strength in ((~gentle, Strength()), (gentle, GENTLE)):
                 x[part] = augment(crops[part], rng, strength)
         else:
             np.divide(crops, np.float32(255), out=x)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import datetime
 import platform
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from live_digits.reading.judge import CONTEXT, CONTEXT_INPUTS, JUDGE, JUDGE_INPUTS, Row
 from live_digits.safe_files import replacing
 from live_digits.training import data, models, plots
 from live_digits.training.fonts import Fonts
+from live_digits.training.sources import Source
 from live_digits.types import CROP_SIZE, NOT_A_DIGIT, Floats, Image
 
 Probabilities = Callable[[Image], Floats]
@@ -36,7 +38,7 @@ def _fonts(fonts: Fonts) -> dict[str, Any]:
 def card_of(
     folder: Path, name: str, network: Any, recipe: Mapping[str, Any], seed: int, temperature: float,
     sets: list[data.DigitSet], pool: data.Pool, held: data.Pool, tests: list[data.DigitSet],
-    faces: Fonts | None,
+    faces: Fonts | None, sources: Sequence[Source] = (), judged: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """What a user must know of the model, and what the loader checks."""
     from live_digits.classifier import LiteRTClassifier
@@ -49,10 +51,12 @@ def card_of(
         "parameters": int(network.count_params()),
         "input": "float32 [N, 28, 28], 0 to 1, white ink on black, normalised as MNIST",
         "output": "float32 [N, 11], probabilities of 0 to 9 and 'not a digit'",
+        "networks": networks_of(folder),
         "temperature": round(temperature, 4),
         "reject_prior": models.REJECT_PRIOR,
         "licence": "the project's own; trained on the data below, whose licences stand beside them",
-        "data": {s.name: {"sha256": s.sha256, "licence": s.licence} for s in sets},
+        "data": {s.name: {"sha256": s.sha256, "licence": s.licence} for s in sources}
+        | {s.name: {"sha256": s.sha256, "licence": s.licence} for s in sets},
         **({"fonts": _fonts(faces)} if faces else {}),
         "crops": counts,
         "seed": seed,
@@ -61,9 +65,30 @@ def card_of(
         "quantisation": QUANTISATION,
         "ms_per_crop": speed(classifier.classify, held.crops),
         "ms_per_crop_keras_predict": keras_speed(network, held.crops),
+        **({"judge": dict(judged)} if judged else {}),
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "versions": _versions(),
-        "sha256": {f: data.sha256(folder / f) for f in ("model.tflite", "model.keras")},
+        "sha256": {
+            f: data.sha256(folder / f)
+            for f in ("model.tflite", "model.keras", CONTEXT, JUDGE)
+            if (folder / f).is_file()
+        },
+    }
+
+
+def networks_of(folder: Path) -> dict[str, dict[str, str]]:
+    """Returns the inputs of each LiteRT network of a model's folder: its name, type and shape."""
+    inputs: dict[str, Mapping[str, Row]] = {
+        "model.tflite": {"crops": ((CROP_SIZE, CROP_SIZE), "float32")},
+        CONTEXT: CONTEXT_INPUTS,
+        JUDGE: JUDGE_INPUTS,
+    }
+    return {
+        file: {
+            name: f"{kind} {['N', *shape]}".replace("'", "") for name, (shape, kind) in of.items()
+        }
+        for file, of in inputs.items()
+        if (folder / file).is_file()
     }
 
 

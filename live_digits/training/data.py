@@ -7,11 +7,9 @@ set's test part never trains: loading keeps the two apart, and no function here 
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
 import zipfile
 from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +19,8 @@ import numpy.typing as npt
 
 from live_digits.crops import normalise
 from live_digits.errors import LiveDigitsError, MissingExtraError
-from live_digits.training.glyphs import Alphabet, Glyphs
+from live_digits.training.glyphs import NO_SCENERY, Alphabet, Glyphs, Scenery, Writing
 from live_digits.training.negatives import drawn_digits, font_digits, negatives
-from live_digits.training.render import page
-from live_digits.training.truths import crops_of
 from live_digits.types import CROP_SIZE, NOT_A_DIGIT, Floats, Image
 
 Say = Callable[[str], None]
@@ -37,10 +33,6 @@ _MADE = (PAGE_DIGITS, PAGE_OTHERS, _NO_DIGIT)
 """The parts whose labels come from how the crop was made, and may be wrong about what it shows."""
 _CONTRADICTED = 0.75
 """Probability of another class from which a made crop's label is not believed."""
-_JOB = 10
-"""Pages that a worker process draws at a time."""
-_DIGITS_PER_PAGE, _OTHERS_PER_PAGE = 50, 25
-"""Crops of one page at most: a page of noise must not outvote the others."""
 _ENLARGE = 3
 """Small scans are enlarged smoothly by this before they are normalised."""
 
@@ -68,18 +60,23 @@ class _Layout:
     licence: str
     train: tuple[str, str] | None
     test: tuple[str, str] | None
+    every: int = 0
+    """Of a set without parts of its own, one row of so many is its test part; 0: it has parts."""
 
+
+PHOTOGRAPHED = "photo_chars"
+_PHOTOGRAPHED_LICENCE = "MIT (Bishwaprotapi/Hand-Written)"
 
 EXTRAS: Mapping[str, _Layout] = {
-    "usps": _Layout(
-        "usps.npz", "AT&T, no explicit licence", ("x_train", "y_train"), ("x_test", "y_test")
-    ),
+    "usps": _Layout("usps.npz", "AT&T, no explicit licence", None, ("x_test", "y_test")),
     "opencv_digits": _Layout("opencv_digits.npz", "Apache-2.0 (OpenCV samples)", ("x", "y"), None),
     "hwd1000": _Layout("hwd1000.npz", "MIT", ("x", "y"), None),
     "optdigits32x32": _Layout(
         "optdigits32x32.npz", "CC BY 4.0 (UCI)", ("x_train", "y_train"), ("x_test", "y_test")
     ),
     "semeion": _Layout("semeion.npz", "CC BY 4.0 (UCI)", None, ("x", "y")),
+    "nsysu_digits": _Layout("nsysu_digits.npz", "ODbL 1.0 (NSYSU-digits)", None, ("x", "y")),
+    PHOTOGRAPHED: _Layout("photo_chars.npz", _PHOTOGRAPHED_LICENCE, ("x", "y"), ("x", "y"), 5),
 }
 """The sets that the extra folder may hold. `train` None: a test set only."""
 
@@ -104,7 +101,25 @@ def _arrays(path: Path, names: tuple[str, str]) -> tuple[Image, Image]:
             f"{path}: {names[0]} is {x.dtype} {x.shape} and {names[1]} {y.shape}; "
             "expected uint8 N×H×W and N"
         )
-    return x, y.astype(np.uint8)
+    return x, y
+
+
+def _digits(path: Path, names: tuple[str, str]) -> tuple[Image, Image, npt.NDArray[np.int64]]:
+    """The digits of two arrays of an .npz file, their labels 0…9, and their rows. Labels may be
+    characters; letters are left out."""
+    x, y = _arrays(path, names)
+    rows = (
+        np.flatnonzero(np.char.isdigit(y.astype(str))) if y.dtype.kind == "U" else np.arange(len(y))
+    )
+    return x[rows], y[rows].astype(np.uint8), rows
+
+
+def held_out(rows: npt.NDArray[np.int64], every: int) -> npt.NDArray[np.bool_]:
+    """Which rows of a set are its test part, one of so many, by a hash of the row's number."""
+    if not every:
+        return np.ones(len(rows), bool)
+    hashes = (hashlib.sha256(str(int(row)).encode()).digest()[0] for row in rows)
+    return np.array([h % every == 0 for h in hashes], bool)
 
 
 def test_arrays(path: Path) -> tuple[Image, Image]:
@@ -114,7 +129,10 @@ def test_arrays(path: Path) -> tuple[Image, Image]:
             names = ("x_test", "y_test") if "x_test" in z.files else ("x", "y")
     except (OSError, ValueError, AttributeError, zipfile.BadZipFile) as e:
         raise DataError(f"{path} is no .npz file of digits ({e})") from e
-    return _arrays(path, names)
+    x, y, rows = _digits(path, names)
+    layout = next((e for e in EXTRAS.values() if e.file == path.name), None)
+    held = held_out(rows, layout.every if layout else 0)
+    return x[held], y[held]
 
 
 def mnist_file(path: Path | None) -> Path:
@@ -140,7 +158,7 @@ def mnist_file(path: Path | None) -> Path:
 def mnist(path: Path | None, part: str = "train") -> DigitSet:
     """MNIST's `part` ("train" or "test"). Raises DataError."""
     file = mnist_file(path)
-    crops, labels = _arrays(file, (f"x_{part}", f"y_{part}"))
+    crops, labels, _ = _digits(file, (f"x_{part}", f"y_{part}"))
     if crops.shape[1:] != (CROP_SIZE, CROP_SIZE):
         raise DataError(f"{file}: pictures are {crops.shape[1:]}, expected 28×28 as MNIST's are")
     return DigitSet("mnist", crops, labels, MNIST_LICENCE, sha256(file))
@@ -169,7 +187,10 @@ def extras(folder: Path | None, part: str = "train", say: Say | None = None) -> 
             if say:
                 say(f"{name}: left out, no {layout.file} in {folder or 'any --sets folder'}")
             continue
-        x, y = _arrays(file, names)
+        x, y, rows = _digits(file, names)
+        if layout.every:
+            held = held_out(rows, layout.every)
+            x, y = (a[held if part == "test" else ~held] for a in (x, y))
         found.append(DigitSet(name, normalised(x), y, layout.licence, sha256(file)))
     return found
 
@@ -223,19 +244,21 @@ def assemble(
     sets: list[DigitSet],
     not_digits: int,
     drawn: int,
-    pages: int,
+    pages: tuple[Image, Image] | None,
     seed: tuple[int, ...],
-    progress: Callable[[int, int], None] | None = None,
     alphabet: Alphabet | None = None,
     of_fonts: int = 0,
+    writing: Writing | None = None,
+    scenery: Scenery = NO_SCENERY,
 ) -> Pool:
     """The sets, `drawn` digits made of strokes, `of_fonts` digits of the alphabet's fonts,
     `not_digits` crops of class 10, and what the live pipeline finds on `pages` drawn pages, as one
-    pool. Letters and pages are written in fonts, too, where there are some."""
+    pool. Letters and pages are written in fonts, too, where there are some, and pages with real
+    writing and before real scenery."""
     rng = np.random.default_rng(seed)
     parts = {s.name: (s.crops, s.labels) for s in sets}
     base = pool(parts)
-    glyphs = Glyphs(base.crops, base.labels, alphabet)
+    glyphs = Glyphs(base.crops, base.labels, alphabet, writing, scenery)
     no = negatives(not_digits, glyphs, rng)
     parts[_NO_DIGIT] = (no, np.full(len(no), NOT_A_DIGIT, np.uint8))
     if drawn:
@@ -243,7 +266,7 @@ def assemble(
     if alphabet and of_fonts:
         parts[_FONTS] = font_digits(of_fonts, alphabet, rng)
     if pages:
-        crops, labels = rendered(pages, glyphs, seed, progress)
+        crops, labels = pages
         digit = labels != NOT_A_DIGIT
         parts[PAGE_DIGITS] = crops[digit], labels[digit]
         parts[PAGE_OTHERS] = crops[~digit], labels[~digit]
@@ -268,55 +291,3 @@ def believable(full: Pool, probabilities: Floats) -> Pool:
     other[rows, full.labels] = 0
     made = np.isin(full.source, [i for i, n in enumerate(full.sources) if n in _MADE])
     return full.where(~made | (other.max(axis=1) < _CONTRADICTED))
-
-
-def rendered(
-    count: int,
-    glyphs: Glyphs,
-    seed: tuple[int, ...],
-    progress: Callable[[int, int], None] | None = None,
-) -> tuple[Image, Image]:
-    """What the live pipeline finds on `count` drawn pages: crops uint8 N×28×28, labels 0…10. The
-    same for the same seed on any number of cores."""
-    jobs = [range(at, min(at + _JOB, count)) for at in range(0, count, _JOB)]
-    crops, labels = [], []
-    with ProcessPoolExecutor(
-        max_workers=max(1, os.cpu_count() or 1),
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=_share,
-        initargs=(glyphs, seed),
-    ) as workers:
-        for done, (some, their) in enumerate(workers.map(_draw_pages, jobs), 1):
-            crops.append(some)
-            labels.append(their)
-            if progress:
-                progress(min(done * _JOB, count), count)
-    return np.concatenate(crops), np.concatenate(labels)
-
-
-_shared: tuple[Glyphs, tuple[int, ...]] | None = None
-"""What a worker process draws with."""
-
-
-def _share(glyphs: Glyphs, seed: tuple[int, ...]) -> None:
-    global _shared
-    _shared = glyphs, seed
-    cv2.setNumThreads(1)
-
-
-def _draw_pages(numbers: range) -> tuple[Image, Image]:
-    """The crops of some pages, of each at most so many, drawn by lot."""
-    assert _shared is not None
-    glyphs, seed = _shared
-    crops = [np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8)]
-    labels = [np.zeros(0, np.uint8)]
-    for number in numbers:
-        found = crops_of(page((*seed, number), glyphs))
-        lot = np.random.default_rng((*seed, number, 1)).permutation(len(found.labels))
-        digit = found.labels[lot] != NOT_A_DIGIT
-        some = np.sort(
-            np.concatenate([lot[digit][:_DIGITS_PER_PAGE], lot[~digit][:_OTHERS_PER_PAGE]])
-        )
-        crops.append(found.crops[some])
-        labels.append(found.labels[some])
-    return np.concatenate(crops), np.concatenate(labels)

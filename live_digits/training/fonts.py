@@ -12,18 +12,21 @@ import cv2
 import numpy as np
 
 from live_digits.errors import LiveDigitsError, MissingExtraError
-from live_digits.training.glyphs import SIDE, Alphabet
+from live_digits.training.glyphs import Alphabet, square_of
 from live_digits.types import Image
 
 SUFFIXES = (".ttf", ".otf", ".woff")
 DIGITS = "0123456789"
-OTHERS = "ACEFHKMNPRTVWXadefhkmnprtwx+×÷=#&%@*€$[]<>"
+ALONE = "CEFHKMNRTVWXadefhkmnrtwx+×÷=#&%@*€$[]<>"
 """Characters that nobody takes for a digit: o, l, I, z, s, b, q, g, y, round brackets and their kin
 are left out."""
+OTHERS = ALONE + "ABDGIJLOPQSUYZbcgijlopqsuvyz-().,:;?!/'\"äöüéñ"
+"""All characters that are written with."""
 
 _POINTS = 160
 """Size at which a font is drawn, pixels."""
-_INNER = SIDE * 20 // 28
+_FLATTEST = 0.62
+"""A glyph flatter than this is drawn by its width, as `glyphs.redrawn` does."""
 _LEAST = 4
 """Pixels; a smaller glyph is empty."""
 _NOWHERE = "\U000f1234"
@@ -37,12 +40,14 @@ class FontError(LiveDigitsError):
 @dataclass(frozen=True, slots=True)
 class Face:
     """One font: its file's name, ten digits uint8 10×84×84 (255 on 0), the `others` uint8 M×84×84,
-    and how high each of these stands against the digits."""
+    how high each of these stands against the digits, how far below the line, and its character."""
 
     name: str
     digits: Image
     others: tuple[Image, ...]
     heights: tuple[float, ...]
+    drops: tuple[float, ...]
+    names: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,10 @@ def alphabet(faces: Sequence[Face]) -> Alphabet:
         np.tile(np.arange(len(DIGITS), dtype=np.uint8), len(faces)),
         np.stack([other for f in faces for other in f.others]),
         np.array([h for f in faces for h in f.heights], np.float32),
+        np.array([d for f in faces for d in f.drops], np.float32),
         np.array([i for i, f in enumerate(faces) for _ in f.others], np.int64),
+        tuple(name for f in faces for name in f.names),
+        np.array([name in ALONE for f in faces for name in f.names], bool),
     )
 
 
@@ -110,44 +118,38 @@ def _face(name: str, font: Any) -> Face:
     """A font's glyphs. Raises FontError that says what it lacks."""
     missing = _ink(font, _NOWHERE)
 
-    def ink_of(character: str) -> Image | None:
-        ink = _ink(font, character)
-        same = ink is not None and missing is not None and np.array_equal(ink, missing)
-        return None if same else ink
+    def ink_of(character: str) -> tuple[Image, float] | None:
+        found = _ink(font, character)
+        if found and missing and np.array_equal(found[0], missing[0]):
+            return None
+        return found
 
-    ten = [ink for ink in map(ink_of, DIGITS) if ink is not None]
+    ten = [found[0] for found in map(ink_of, DIGITS) if found]
     if len({ink.tobytes() for ink in ten}) < len(DIGITS):
         raise FontError("it lacks digits")
     tall = float(np.median([ink.shape[0] for ink in ten]))
-    others = [ink for ink in map(ink_of, OTHERS) if ink is not None]
-    if not others:
+    others = [(c, *found) for c in OTHERS if (found := ink_of(c))]
+    if not any(character.isalpha() for character, _, _ in others):
         raise FontError("it lacks letters")
     return Face(
         name,
-        np.stack([_square(ink) for ink in ten]),
-        tuple(_square(ink) for ink in others),
-        tuple(ink.shape[0] / tall for ink in others),
+        np.stack([square_of(ink) for ink in ten]),
+        tuple(square_of(ink) for _, ink, _ in others),
+        tuple(max(ink.shape[0], _FLATTEST * ink.shape[1]) / tall for _, ink, _ in others),
+        tuple(drop / tall for _, _, drop in others),
+        "".join(character for character, _, _ in others),
     )
 
 
-def _ink(font: Any, character: str) -> Image | None:
-    """A glyph's tight ink, uint8 255 on 0, or None where there is none to speak of."""
-    mask = font.getmask(character, mode="L")
+def _ink(font: Any, character: str) -> tuple[Image, float] | None:
+    """A glyph's tight ink, uint8 255 on 0, and how far it reaches below the line, pixels; None
+    where there is no ink to speak of."""
+    mask, offset = font.getmask2(character, mode="L", anchor="ls")
     width, height = mask.size
     if width < _LEAST or height < _LEAST:
         return None
     ink = np.frombuffer(bytes(mask), np.uint8).reshape(height, width)
     x, y, w, h = cv2.boundingRect((ink > 40).astype(np.uint8))
-    return np.array(ink[y : y + h, x : x + w]) if w >= _LEAST and h >= _LEAST else None
-
-
-def _square(ink: Image) -> Image:
-    """The ink in the middle of a square, in 20/28 of its side."""
-    h, w = ink.shape
-    scale = _INNER / max(h, w)
-    size = max(1, round(w * scale)), max(1, round(h * scale))
-    out = np.zeros((SIDE, SIDE), np.uint8)
-    y, x = (SIDE - size[1]) // 2, (SIDE - size[0]) // 2
-    small = cv2.resize(ink, size, interpolation=cv2.INTER_AREA)
-    out[y : y + size[1], x : x + size[0]] = small
-    return out
+    if w < _LEAST or h < _LEAST:
+        return None
+    return np.array(ink[y : y + h, x : x + w]), float(offset[1] + y + h)

@@ -18,16 +18,26 @@ import numpy as np
 import yaml
 
 from live_digits.errors import ModelError
+from live_digits.reading.judge import CONTEXT, JUDGE
 from live_digits.safe_files import replacing
-from live_digits.training import data, models, plots
+from live_digits.training import data, models, page_set, plots
+from live_digits.training import judge as judging
 from live_digits.training.augment import augment
 from live_digits.training.batches import Batches
 from live_digits.training.card import card_of
 from live_digits.training.fonts import Fonts
 from live_digits.training.fonts import load as load_fonts
+from live_digits.training.glyphs import Glyphs
+from live_digits.training.judge import JudgeRecipe
 from live_digits.training.optimizer import muon
-from live_digits.types import CLASSES, Floats, Image
+from live_digits.training.page_set import Sample
+from live_digits.training.render import Page, page
+from live_digits.training.sources import Source, scenery, writing
+from live_digits.types import CLASSES, NOT_A_DIGIT, Floats, Image
 
+_PAGE_CROPS = 50_000
+"""Most digits of drawn pages, and most others, that train the crop network: more of them crowd out
+the scanned ones and cost time."""
 HOLD_OUT = 0.08
 """Share of each training set kept from training, for calibration and the curve."""
 FONT_HELD = 12
@@ -48,7 +58,8 @@ class Recipe:
     are changed at random each time they are seen; `reject`: "not a digit" has crops of its own;
     `width` multiplies the cnn's filters; `judged`: epochs of the network that first says which made
     crops are not believable, 0 for none; `fonts`: digits drawn in fonts, where a folder of them is
-    given; `muon`: the kernels of convolutions are updated by Muon, not AdamW."""
+    given; `muon`: the kernels of convolutions are updated by Muon, not AdamW; `judge`: how what
+    sees surroundings and neighbours trains; None: the crops decide alone."""
 
     epochs: int
     rate: float
@@ -63,6 +74,7 @@ class Recipe:
     judged: int = 0
     fonts: int = 0
     muon: bool = False
+    judge: JudgeRecipe | None = None
 
 
 RECIPES: Mapping[str, Recipe] = {
@@ -72,7 +84,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
     "cnn": Recipe(
         epochs=13, rate=1e-2, not_digits=16_000, drawn=16_000, smoothing=0.0, decay=5e-3,
-        pages=3_000, judged=2, fonts=16_000, muon=True,
+        pages=4_000, judged=2, fonts=16_000, muon=True, judge=JudgeRecipe(),
     ),
 }  # fmt: skip
 _QUICK = 2_000
@@ -198,7 +210,12 @@ def _logits(network: Any, crops: Image) -> Floats:
 
 
 def export(network: Any, path: Path) -> None:
-    """Writes the Keras model as LiteRT: float32 [N, 28, 28] → [N, 11], N free.
+    """Writes the Keras model as LiteRT."""
+    path.write_bytes(exported(network))
+
+
+def exported(network: Any) -> bytes:
+    """Returns the Keras model as LiteRT, with as many rows a call as one likes.
 
     Weights are 8-bit, and each crop's activations are quantised as they come: a quarter of the size
     and of the time, and the same answer for a crop whatever batch it is in.
@@ -209,8 +226,7 @@ def export(network: Any, path: Path) -> None:
         network.export(scratch, verbose=False)
         converter = tf.lite.TFLiteConverter.from_saved_model(scratch)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        content = converter.convert()
-    path.write_bytes(content)
+        return bytes(converter.convert())
 
 
 def _few(sets: list[data.DigitSet], most: int) -> list[data.DigitSet]:
@@ -241,6 +257,9 @@ def train(
     pages: int | None = None,
     recipe: Recipe | None = None,
     fonts: Path | None = None,
+    backgrounds: Path | None = None,
+    rooms: Path | None = None,
+    cache: Path | None = None,
 ) -> Trained:
     """Trains `name` ("dense" or "cnn") and writes `out`/`name`/{model.tflite, model.keras,
     card.yaml, curve.png}.
@@ -248,9 +267,10 @@ def train(
     `mnist`: a local mnist.npz, or None for Keras's own copy. `data_folder`: a folder with the extra
     sets; each that is absent is said in one line and left out. `fonts`: a folder of font files that
     digits and letters are drawn from as well. `recipe`: another than the network's
-    own; `pages` and `epochs` replace its. `quick`: some thousand crops and, unless `epochs` is
-    given, one epoch. Raises DataError, ModelError, MissingExtraError; OSError if `out` cannot be
-    written.
+    own; `pages` and `epochs` replace its. `backgrounds`, `rooms`: folders of real pictures
+    without digits, to write on and to see around pages. `cache`: a folder that keeps drawn pages.
+    `quick`: some thousand crops and, unless `epochs` is given, one epoch. Raises DataError,
+    ModelError, MissingExtraError; OSError if `out` cannot be written.
     """
     if name not in RECIPES:
         raise ModelError(f"no architecture {name!r}; there are {', '.join(RECIPES)}")
@@ -265,17 +285,30 @@ def train(
     if quick:
         sets, tests = _few(sets, _QUICK), _few(tests, _QUICK)
     train_sets, held_sets = data.split(sets, HOLD_OUT, seed)
-    pool, held = _pools(train_sets, held_sets, recipe, seed, progress, faces)
+    material = _materials(train_sets, held_sets, data_folder, backgrounds, rooms, faces, say)
+    drawn = tuple(
+        _draw(count, glyphs, (seed, part), progress, cache)
+        for part, (count, glyphs) in enumerate(
+            zip((recipe.pages, recipe.pages // 12), material.glyphs, strict=True), 1
+        )
+    )
+    progress(Progress("drawing", 0, 1))
+    pool, held = _pools(train_sets, held_sets, recipe, seed, drawn, faces)
     if recipe.judged:
         pool, held = _judged(name, pool, held, recipe, seed, progress)
     network, curve = _fit(name, pool, held, recipe, seed, progress)
-    progress(Progress("writing", 0, 1))
     temperature = _calibrate(network, held, seed)
+    finished = models.finished(network, temperature)
+    judged = None
+    if recipe.judge:
+        judged = _train_judge(network, drawn, material, recipe.judge, seed, progress, cache)
+    progress(Progress("writing", 0, 1))
     folder = out / name
-    _write(folder, models.finished(network, temperature))
+    _write(folder, finished, judged)
     card = card_of(
-        folder, name, network, asdict(recipe), seed, temperature, sets, pool, held, tests, faces
-    )
+        folder, name, network, asdict(recipe), seed, temperature, sets, pool, held, tests, faces,
+        material.sources, judged.figures if judged else None,
+    )  # fmt: skip
     with replacing(folder / "card.yaml") as scratch:
         scratch.write_text(
             yaml.safe_dump(card, sort_keys=False, allow_unicode=True, width=100), encoding="utf-8"
@@ -285,27 +318,127 @@ def train(
     return Trained(folder, card, tuple(curve))
 
 
-def _pools(
-    train_sets: list[data.DigitSet], held_sets: list[data.DigitSet], recipe: Recipe, seed: int,
-    progress: Callable[[Progress], None], faces: Fonts | None,
-) -> tuple[data.Pool, data.Pool]:  # fmt: skip
-    """What trains, and what is held out; the latter is drawn with digits of its own."""
+@dataclass(frozen=True, slots=True)
+class _Material:
+    """What pages are drawn with to train and to hold out, and where it comes from."""
+
+    glyphs: tuple[Glyphs, Glyphs]
+    sources: tuple[Source, ...]
+
+
+def _materials(
+    train_sets: list[data.DigitSet], held_sets: list[data.DigitSet], sets: Path | None,
+    backgrounds: Path | None, rooms: Path | None, faces: Fonts | None, say: data.Say | None,
+) -> _Material:  # fmt: skip
+    """Glyphs, writing and pictures; what is held out has digits and fonts of its own."""
+    ours, theirs = faces.split(FONT_HELD) if faces else (None, None)
+    written, from_files = writing(sets, say)
+    scenes, from_pictures = scenery(backgrounds, rooms)
+    glyphs = tuple(
+        Glyphs(base.crops, base.labels, alphabet, written, scenes)
+        for base, alphabet in (
+            (data.pool({s.name: (s.crops, s.labels) for s in part}), alphabet)
+            for part, alphabet in ((train_sets, ours), (held_sets, theirs))
+        )
+    )
+    return _Material((glyphs[0], glyphs[1]), (*from_files, *from_pictures))
+
+
+@dataclass(frozen=True, slots=True)
+class PageDraw:
+    """Draws the page of a seed with some glyphs."""
+
+    glyphs: Glyphs
+
+    def __call__(self, seed: tuple[int, ...]) -> Page:
+        return page(seed, self.glyphs)
+
+
+def _draw(
+    count: int, glyphs: Glyphs, seed: tuple[int, ...], progress: Callable[[Progress], None],
+    cache: Path | None,
+) -> Sample | None:  # fmt: skip
+    if not count:
+        return None
 
     def drawing(done: int, total: int) -> None:
         progress(Progress("drawing", done, total))
 
-    drawing(0, 1)
+    return page_set.sample(count, PageDraw(glyphs), seed, drawing, cache)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """The finished networks that judge, Keras models, their LiteRT bytes, and figures."""
+
+    context: Any
+    judge: Any
+    context_bytes: bytes
+    judge_bytes: bytes
+    figures: Mapping[str, Any]
+
+
+def _train_judge(
+    network: Any, drawn: tuple[Sample | None, ...], material: _Material, recipe: JudgeRecipe,
+    seed: int, progress: Callable[[Progress], None], cache: Path | None,
+) -> _Judge:  # fmt: skip
+    """Trains what sees surroundings, draws new pages for what sees neighbours, and trains that."""
+    train, held = drawn
+    if train is None or held is None:
+        raise ModelError("a judge trains on drawn pages, and the recipe has none")
+
+    def watch(stage: str) -> judging.Watch:
+        return lambda done, total, loss, accuracy: progress(
+            Progress(stage, done, total, accuracy, loss)
+        )
+
+    context, context_curve = judging.fit_context(
+        network, train, held, recipe, seed, watch("surroundings")
+    )
+    content = exported(context)
+    told = [
+        page_set.told(
+            count, PageDraw(glyphs), (seed, part), content,
+            lambda done, total: progress(Progress("reading pages", done, total)), cache,
+        )
+        for part, (count, glyphs) in enumerate(
+            zip((recipe.judge_pages, recipe.judge_pages // 5), material.glyphs, strict=True), 3
+        )
+    ]  # fmt: skip
+    judge, figures, curve = judging.fit_judge(told[0], told[1], recipe, seed, watch("neighbours"))
+    accuracies = {
+        "context_accuracy": context_curve[-1]["val_accuracy"],
+        "judge_accuracy": curve[-1]["val_accuracy"],
+    }
+    return _Judge(context, judge, content, exported(judge), {**figures, **accuracies})
+
+
+def _pools(
+    train_sets: list[data.DigitSet], held_sets: list[data.DigitSet], recipe: Recipe, seed: int,
+    drawn: tuple[Sample | None, ...], faces: Fonts | None,
+) -> tuple[data.Pool, data.Pool]:  # fmt: skip
+    """What trains, and what is held out; the latter is drawn with digits of its own."""
     r, few = recipe, max(50, recipe.not_digits // 10)
     ours, theirs = faces.split(FONT_HELD) if faces else (None, None)
-    pool = data.assemble(
-        train_sets, r.not_digits, r.drawn, r.pages, (seed, 1), drawing, ours, r.fonts
-    )
+    train, held = (_crops_of(sample, seed) for sample in drawn)
+    pool = data.assemble(train_sets, r.not_digits, r.drawn, train, (seed, 1), ours, r.fonts)
     if not r.reject:
         pool = data.only_digits(pool)
-    held = data.assemble(
-        held_sets, few, few // 2, r.pages // 12, (seed, 2), drawing, theirs, few // 2
-    )
-    return pool, held
+    return pool, data.assemble(held_sets, few, few // 2, held, (seed, 2), theirs, few // 2)
+
+
+def _crops_of(sample: Sample | None, seed: int) -> tuple[Image, Image] | None:
+    """The crops of a sample's digits and of as many others, and their labels for a network that
+    knows no kinds of what is no digit. What is a digit in shape is left out: it sees no more."""
+    if sample is None:
+        return None
+    rng = np.random.default_rng((seed, len(sample.labels)))
+    digits = np.flatnonzero((sample.labels >= 0) & (sample.labels < NOT_A_DIGIT))
+    digits = rng.permutation(digits)[:_PAGE_CROPS]
+    others = np.flatnonzero((sample.labels >= NOT_A_DIGIT) & ~sample.alike)
+    rows = np.sort(np.concatenate([digits, rng.permutation(others)[: len(digits)]]))
+    labels = np.minimum(sample.labels[rows], NOT_A_DIGIT).astype(np.uint8)
+    return sample.cutouts.crops[rows], labels
 
 
 def _judged(
@@ -335,7 +468,9 @@ def _recipe(r: Recipe, epochs: int | None, quick: bool, pages: int | None) -> Re
     """A recipe with what the caller asks for."""
     if quick:
         few = _QUICK // 4
-        r = replace(r, epochs=1, not_digits=few, drawn=few, pages=0, judged=0, fonts=few)
+        r = replace(
+            r, epochs=1, not_digits=few, drawn=few, pages=0, judged=0, fonts=few, judge=None
+        )
     return replace(r, epochs=epochs or r.epochs, pages=r.pages if pages is None else pages)
 
 
@@ -347,11 +482,15 @@ def _calibrate(network: Any, held: data.Pool, seed: int) -> float:
     return _temperature(_logits(network, half), np.concatenate([held.labels, held.labels]))
 
 
-def _write(folder: Path, network: Any) -> None:
-    """Both files, each complete or not there at all."""
+def _write(folder: Path, network: Any, judged: _Judge | None) -> None:
+    """All files, each complete or not there at all."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        network.save(Path(scratch) / "model.keras")
-        export(network, Path(scratch) / "model.tflite")
-        for file in ("model.keras", "model.tflite"):
-            os.replace(Path(scratch) / file, folder / file)
+        made = Path(scratch)
+        network.save(made / "model.keras")
+        export(network, made / "model.tflite")
+        if judged:
+            (made / CONTEXT).write_bytes(judged.context_bytes)
+            (made / JUDGE).write_bytes(judged.judge_bytes)
+        for file in sorted(made.iterdir()):
+            os.replace(file, folder / file.name)

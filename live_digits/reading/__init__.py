@@ -1,0 +1,1 @@
+"""Reading: what every candidate on a page is, decided by learned networks."""

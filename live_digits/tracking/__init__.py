@@ -1,0 +1,1 @@
+"""Tracking: what is known of each candidate from frame to frame."""
