@@ -210,24 +210,26 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
     rim = cv2.dilate(np.where(labels > 0, 255, 0).astype(np.uint8), _SOFT_RIM)
     stages = Stages(even, blur, edges, dilated, np.asarray(cv2.bitwise_and(own, rim), np.uint8))
     height, width = image.shape[:2]
-    dark_of = _piece_means(dark.raw, labels, where)
+    area, total = _piece_sums(dark.raw, labels, where)
     candidates = tuple(
         Candidate(
             _to_frame(p.box, scale, width, height), p.pieces, p.primary, p.ink,
-            round(sum(dark_of[i] for i in p.pieces) / len(p.pieces)),
+            round(float(total[mine].sum() / area[mine].sum())),
         )
-        for p in proposals
+        for p, mine in ((p, list(p.pieces)) for p in proposals)
     )  # fmt: skip
     lap("proposals")
     boxes = tuple(p.box for p in proposals)
     return Vision(candidates, stages, scale, boxes, labels, "paper", grey, dark.raw)
 
 
-def _piece_means(picture: Image, labels: Labels, where: npt.NDArray[np.intp]) -> list[float]:
-    """Each piece's mean in a picture, by its label; `where` are the pixels that may be ink."""
+def _piece_sums(
+    picture: Image, labels: Labels, where: npt.NDArray[np.intp]
+) -> tuple[npt.NDArray[np.intp], Doubles]:
+    """Each piece's pixels and their sum in a picture, by its label; `where` are the pixels that may
+    be ink."""
     owner = labels.ravel()[where]
-    total = np.bincount(owner, picture.ravel()[where])
-    return [float(v) for v in total / np.maximum(np.bincount(owner), 1)]
+    return np.maximum(np.bincount(owner), 1), np.bincount(owner, picture.ravel()[where])
 
 
 def _own_ink(

@@ -163,11 +163,12 @@ class Follower:
         before = self._read.get(track.id)
         if before is None:
             return True
+        if track.moving and self._labels.is_sure(track.id):
+            return False  # a crop blurred by motion is no better evidence than what is known
         if not self._labels.is_settled(track.id):
-            # A crop blurred by motion is no better evidence than what is known already.
-            return not (track.moving and self._labels.count(track.id))
+            return True
         # Ids spread the looks over the frames between.
-        return not track.moving and time - before.at >= RECHECK * (1 + track.id % 8 / 16)
+        return time - before.at >= RECHECK * (1 + track.id % 8 / 16)
 
     def _news(self, track: Track, crop: Image, time: float) -> bool:
         before = self._read.get(track.id)

@@ -103,8 +103,8 @@ class Blob:
     ink: int
 
 
-Group = tuple[tuple[Blob, ...], bool]
-"""Blobs that may be one digit, and whether they surely belong together."""
+Group = tuple[Blob, ...]
+"""Blobs that may be one digit."""
 
 
 Slices = list[tuple[Blob, ...]]
@@ -152,12 +152,9 @@ def propose(blobs: Sequence[Blob], labels: Labels) -> tuple[Proposal, ...]:
             wholes.append((held, False))
     for blob, primary in wholes:
         _add_slices(found, slices[blob.id], primary)
-    for group, sure in _groups([blob for blob, _ in wholes]):
-        pieces_of = [[p for some in slices[b.id] for p in some] for b in group]
-        _add(found, {p.id: p for pieces in pieces_of for p in pieces}.values(), primary=sure)
-        if sure:
-            for pieces in pieces_of:
-                _demote(found, pieces)
+    for group in _groups([blob for blob, _ in wholes]):
+        pieces = {p.id: p for b in group for some in slices[b.id] for p in some}
+        _add(found, pieces.values(), primary=False)
     kept = list(found.values())
     if len(kept) > MOST_PROPOSALS:
         kept = sorted(kept, key=lambda p: -p.ink)[:MOST_PROPOSALS]
@@ -184,13 +181,6 @@ def _add(found: dict[frozenset[int], Proposal], parts: Collection[Blob], primary
     key = frozenset(p.id for p in parts)
     if key not in found:
         found[key] = Proposal(box, key, primary, sum(p.ink for p in parts))
-
-
-def _demote(found: dict[frozenset[int], Proposal], parts: Collection[Blob]) -> None:
-    key = frozenset(p.id for p in parts)
-    old = found.get(key)
-    if old and old.primary:
-        found[key] = Proposal(old.box, old.pieces, False, old.ink)
 
 
 def _may_be_several(box: Box) -> bool:
@@ -393,7 +383,7 @@ def _layout(blobs: Sequence[Blob]) -> _Layout:
 
 
 def _groups(blobs: Sequence[Blob]) -> list[Group]:
-    """Groups of blobs that may be one digit, and whether they surely belong together."""
+    """Groups of blobs that may be one digit."""
     if len(blobs) < 2:
         return []
     layout = _layout(blobs)
@@ -416,16 +406,16 @@ def _joins(blobs: Sequence[Blob], layout: _Layout) -> list[Group]:
         parts = [blobs[int(j)] for j in np.flatnonzero(smaller[i]) if _fits(big, blobs[int(j)])]
         parts = sorted(parts, key=lambda p: -p.ink)[: _AT.slices - 1]
         for p in parts:
-            groups.append(((big, p), _belongs(big.box, p.box)))
+            groups.append((big, p))
         if len(parts) > 1:
-            groups.append(((big, *parts), all(_belongs(big.box, p.box) for p in parts)))
+            groups.append((big, *parts))
         for j in (int(k) for k in np.flatnonzero(alike[i])):
             if high[j] == high[i] and j < i:
                 continue
             both = union((big.box, blobs[j].box))
             close = max(across[i, j], down[i, j]) <= _AT.halves_near * both.h
             if close and both.w <= _AT.halves_wide * both.h and both.h <= 2.2 * high[i]:
-                groups.append(((big, blobs[j]), False))
+                groups.append((big, blobs[j]))
     return groups
 
 
@@ -441,7 +431,7 @@ def _clusters(blobs: Sequence[Blob], layout: _Layout) -> list[Group]:
         inside = (middle_x > box.x) & (middle_x < box.right)
         inside &= (middle_y > box.y) & (middle_y < box.bottom)
         if ink[inside].sum() <= (1 + _AT.strange) * ink[members].sum():
-            groups.append((tuple(blobs[k] for k in members), False))
+            groups.append(tuple(blobs[k] for k in members))
     return groups
 
 
@@ -470,9 +460,3 @@ def _fits(big: Blob, part: Blob) -> bool:
     """A part makes its digit little taller or wider."""
     both = union((big.box, part.box))
     return both.h <= _AT.higher * big.box.h and both.w <= max(1.75 * big.box.h, 1.3 * big.box.w)
-
-
-def _belongs(big: Box, part: Box) -> bool:
-    """Mostly inside the larger one's box: no digit of its own."""
-    across, down = _gap(big, part)
-    return -across >= 0.6 * part.w and -down >= 0.6 * part.h
