@@ -214,9 +214,9 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
     candidates = tuple(
         Candidate(
             _to_frame(p.box, scale, width, height), p.pieces, p.primary, p.ink,
-            round(float(total[mine].sum() / area[mine].sum())),
+            round(sum([total[i] for i in p.pieces]) / sum([area[i] for i in p.pieces])),
         )
-        for p, mine in ((p, list(p.pieces)) for p in proposals)
+        for p in proposals
     )  # fmt: skip
     lap("proposals")
     boxes = tuple(p.box for p in proposals)
@@ -225,11 +225,12 @@ def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
 
 def _piece_sums(
     picture: Image, labels: Labels, where: npt.NDArray[np.intp]
-) -> tuple[npt.NDArray[np.intp], Doubles]:
+) -> tuple[list[int], list[float]]:
     """Each piece's pixels and their sum in a picture, by its label; `where` are the pixels that may
     be ink."""
     owner = labels.ravel()[where]
-    return np.maximum(np.bincount(owner), 1), np.bincount(owner, picture.ravel()[where])
+    total = np.bincount(owner, picture.ravel()[where])
+    return np.maximum(np.bincount(owner), 1).tolist(), total.tolist()
 
 
 def _own_ink(

@@ -10,7 +10,7 @@ proposals is bounded whatever the picture.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -121,11 +121,14 @@ class Proposal:
     ink: int
 
 
-def union(boxes: Iterable[Box]) -> Box:
+def union(boxes: Sequence[Box]) -> Box:
     """The smallest box around all of `boxes` (one at least)."""
-    xs, ys, rights, bottoms = zip(*((b.x, b.y, b.x + b.w, b.y + b.h) for b in boxes), strict=True)
-    x, y = min(xs), min(ys)
-    return Box(x, y, max(rights) - x, max(bottoms) - y)
+    first = boxes[0]
+    x, y, right, bottom = first.x, first.y, first.x + first.w, first.y + first.h
+    for b in boxes[1:]:
+        x, y = min(x, b.x), min(y, b.y)
+        right, bottom = max(right, b.x + b.w), max(bottom, b.y + b.h)
+    return Box(x, y, right - x, bottom - y)
 
 
 def propose(blobs: Sequence[Blob], labels: Labels) -> tuple[Proposal, ...]:
@@ -146,15 +149,15 @@ def propose(blobs: Sequence[Blob], labels: Labels) -> tuple[Proposal, ...]:
             wholes.append((blob, True))
         for layer in layers[1:]:
             pieces = [p for some in layer for p in some]
-            held = Blob(fresh, union(p.box for p in pieces), sum(p.ink for p in pieces))
+            held = Blob(fresh, union([p.box for p in pieces]), sum(p.ink for p in pieces))
             fresh += 1
             slices[held.id] = layer
             wholes.append((held, False))
     for blob, primary in wholes:
         _add_slices(found, slices[blob.id], primary)
     for group in _groups([blob for blob, _ in wholes]):
-        pieces = {p.id: p for b in group for some in slices[b.id] for p in some}
-        _add(found, pieces.values(), primary=False)
+        of = {p.id: p for b in group for some in slices[b.id] for p in some}
+        _add(found, of.values(), union([p.box for p in of.values()]), primary=False)
     kept = list(found.values())
     if len(kept) > MOST_PROPOSALS:
         kept = sorted(kept, key=lambda p: -p.ink)[:MOST_PROPOSALS]
@@ -164,23 +167,26 @@ def propose(blobs: Sequence[Blob], labels: Labels) -> tuple[Proposal, ...]:
 def _add_slices(found: dict[frozenset[int], Proposal], slices: Slices, primary: bool) -> None:
     """A blob as a whole, and neighbouring slices of it that may be a digit."""
     every = [p for some in slices for p in some]
-    _add(found, every, primary)
-    high = union(p.box for p in every).h
-    for start in range(len(slices)):
-        for stop in range(start + 1, min(len(slices), start + _AT.slices) + 1):
-            some = [p for pieces in slices[start:stop] for p in pieces]
-            box = union(p.box for p in some)
-            if box.w <= _AT.slice_wide * box.h and box.h >= _AT.slice_high * high:
-                _add(found, some, primary=False)
+    whole = union([p.box for p in every])
+    _add(found, every, whole, primary)
+    around = [union([p.box for p in pieces]) for pieces in slices]
+    for start, box in enumerate(around):
+        some: list[Blob] = []
+        for pieces, its in zip(slices[start:], around[start : start + _AT.slices], strict=False):
+            some += pieces
+            box = union((box, its))
+            if box.w <= _AT.slice_wide * box.h and box.h >= _AT.slice_high * whole.h:
+                _add(found, some, box, primary=False)
 
 
-def _add(found: dict[frozenset[int], Proposal], parts: Collection[Blob], primary: bool) -> None:
-    box = union(p.box for p in parts)
+def _add(
+    found: dict[frozenset[int], Proposal], parts: Collection[Blob], box: Box, primary: bool
+) -> None:
     if box.h < _AT.height or box.w > _AT.flat * box.h:
         return
-    key = frozenset(p.id for p in parts)
+    key = frozenset([p.id for p in parts])
     if key not in found:
-        found[key] = Proposal(box, key, primary, sum(p.ink for p in parts))
+        found[key] = Proposal(box, key, primary, sum([p.ink for p in parts]))
 
 
 def _may_be_several(box: Box) -> bool:
@@ -232,11 +238,13 @@ def _below(own: Image, thick: float) -> npt.NDArray[np.bool_] | None:
     straight."""
     h, w = own.shape
     lowest = h - 1 - own[::-1].argmax(axis=0)
-    x = np.arange(1, w - 1)
-    y = lowest[1:-1].astype(np.float64)
-    slope, at = np.polyfit(x, y, 1)
-    off = np.abs(y - (slope * x + at))
-    if abs(slope) > _AT.bar_lean or np.quantile(off, _AT.bar_level) > thick / 2:
+    y = lowest[1:-1] - lowest[1:-1].mean()
+    x = np.arange(len(y)) - (len(y) - 1) / 2
+    slope = float(x @ y) / max(1.0, float(x @ x))  # the line of least squares
+    if abs(slope) > _AT.bar_lean:
+        return None
+    near = np.count_nonzero(np.abs(y - slope * x) <= thick / 2)
+    if near < _AT.bar_level * len(y):
         return None
     return np.asarray(np.arange(h)[:, None] > lowest - thick, np.bool_)
 
