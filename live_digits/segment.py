@@ -236,7 +236,7 @@ def _inside(blob: Blob, labels: Labels) -> _Inside | None:
 def _below(own: Image, thick: float) -> npt.NDArray[np.bool_] | None:
     """The pixels of a bar along the lower side of a picture of ink; None where that is not
     straight."""
-    h, w = own.shape
+    h = len(own)
     lowest = h - 1 - own[::-1].argmax(axis=0)
     y = lowest[1:-1] - lowest[1:-1].mean()
     x = np.arange(len(y)) - (len(y) - 1) / 2
