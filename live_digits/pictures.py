@@ -101,6 +101,14 @@ class Picture:
         whole = Box(x, y, max(1, right - x), max(1, bottom - y))
         return to_stored(whole, self.orientation, self.width, self.height)
 
+    def shown_box(self, box: Box) -> Box:
+        """Returns a box of the picture as stored in the pixels of `image`."""
+        back = {6: 8, 8: 6}.get(self.orientation, self.orientation)
+        whole = to_stored(box, back, *self.stored_size)
+        x, y = whole.x // self.reduced, whole.y // self.reduced
+        right, bottom = -(-whole.right // self.reduced), -(-whole.bottom // self.reduced)
+        return Box(x, y, max(1, right - x), max(1, bottom - y))
+
     @property
     def stored_size(self) -> tuple[int, int]:
         """Width and height of the picture as stored."""

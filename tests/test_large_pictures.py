@@ -104,6 +104,8 @@ def test_boxes_of_a_reduced_picture_are_in_the_pixels_as_stored(
     off = np.abs(np.array(box.as_list()) - np.array([160, 40, 80, 64]))
     assert off.max() <= (1 if found.reduced == 1 else found.reduced)
     assert {60_000: 1, 40_000: 2, 10_000: 4, 2_000: 8}[most] == found.reduced
+    shown = found.shown_box(Box(160, 40, 80, 64))
+    assert np.abs(np.array(shown.as_list()) - np.array([x, y, w, h])).max() <= 1
 
 
 def test_a_progressive_jpeg_needs_the_whole_in_memory_and_is_refused(tmp_path: Path) -> None:

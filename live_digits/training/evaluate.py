@@ -16,7 +16,7 @@ import numpy as np
 from live_digits.config import shown
 from live_digits.errors import SourceError, reason
 from live_digits.outside import read_bytes
-from live_digits.pictures import load_picture
+from live_digits.pictures import Picture, open_picture
 from live_digits.safe_files import replacing
 from live_digits.sanitize import sanitize
 from live_digits.training import data
@@ -414,32 +414,33 @@ def _compare(
     return mistakes
 
 
-def _picture(path: Path) -> Image | None:
+def _picture(path: Path) -> Picture | None:
     """A picture to cut a mistake out of; None where it is none any more."""
     try:
-        return load_picture(path)[0] if path.is_file() else None
+        return open_picture(path) if path.is_file() else None
     except (SourceError, OSError):
         return None
 
 
 def _mistake_sheet(folder: Path, mistakes: Sequence[Mistake]) -> Image:
     """Every mistake with the paper around it."""
-    pictures: dict[str, Any] = {}
-    cells = []
+    pictures: dict[str, Picture | None] = {}
+    cells: list[tuple[Image, str, str]] = []
     for m in mistakes[:_MOST_MISTAKES]:
         if m.picture not in pictures:
             pictures = {m.picture: _picture(folder / m.picture)}
-        image = pictures[m.picture]
-        if image is None:
+        picture = pictures[m.picture]
+        if picture is None:
             continue
-        half = min(max(m.box.w, m.box.h, 8), _MOST_AROUND)
-        cx, cy = (round(c) for c in m.box.centre)
-        around = cv2.getRectSubPix(image, (2 * half, 2 * half), (float(cx), float(cy)))
-        corner = (half - m.box.w // 2, half - m.box.h // 2)
+        box = picture.shown_box(m.box)
+        half = min(max(box.w, box.h, 8), _MOST_AROUND)
+        cx, cy = (round(c) for c in box.centre)
+        around = cv2.getRectSubPix(picture.image, (2 * half, 2 * half), (float(cx), float(cy)))
+        corner = (half - box.w // 2, half - box.h // 2)
         line = max(1, half // 30)
-        cv2.rectangle(around, (*corner, m.box.w, m.box.h), _RED, line)
+        cv2.rectangle(around, (*corner, box.w, box.h), _RED, line)
         truth = "-" if m.truth is None else str(m.truth)
         read = "missed" if m.read is None else f"{m.read} {m.confidence:.0%}"
-        cells.append((around, truth, read))
+        cells.append((np.asarray(around, np.uint8), truth, read))
     more = f", the first {len(cells)}" if len(cells) < len(mistakes) else ""
     return sheet(cells, f"{len(mistakes)} mistakes{more}: green the truth, red the reading")
