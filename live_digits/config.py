@@ -145,7 +145,7 @@ class ReadingSettings:
     """When a box carries a digit."""
 
     confidence: float = _option(
-        0.6, "a box below this confidence carries no digit", low=0, high=1, step=0.01
+        0.5, "a box below this confidence carries no digit", low=0, high=1, step=0.01
     )
 
 

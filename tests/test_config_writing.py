@@ -62,7 +62,7 @@ def test_a_new_file_begins_as_the_documented_one(tmp_path: Path) -> None:
     differ = [(a, b) for a, b in zip(old, new, strict=True) if a != b]
     assert differ == [
         ("  blur: 5", "  blur: 9"),
-        ("  confidence: 0.6", "  confidence: 0.75"),
+        ("  confidence: 0.5", "  confidence: 0.75"),
     ]
     assert default_config_path().read_text(encoding="utf-8") == documented()
 
