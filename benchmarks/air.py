@@ -19,8 +19,8 @@ import numpy as np
 from live_digits import classifier
 from live_digits.air import PAUSE, Writer
 from live_digits.config import Settings
+from live_digits.core.types import CROP_SIZE
 from live_digits.hands import LANDMARKS, Hand
-from live_digits.types import CROP_SIZE
 
 MEETING = 0.8
 """Ends nearer than this meet, pixels of an MNIST digit."""

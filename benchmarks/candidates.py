@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.config import PipelineSettings
+from live_digits.core.types import Box, Floats, Image
 from live_digits.crops import normalise
 from live_digits.pictures import load_picture
 from live_digits.pipeline import Vision, crops, find, working
@@ -33,7 +34,6 @@ from live_digits.training.evaluate import load_truth, truth_of
 from live_digits.training.glyphs import SIDE, Glyphs, leaned, redrawn
 from live_digits.training.marks import OTHER, Ids
 from live_digits.training.render import Page, page
-from live_digits.types import Box, Floats, Image
 
 _OVERLAPS = (0.5, 0.7)
 _LEGIBLE, _SMOOTH = 0.8, 1.0

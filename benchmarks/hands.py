@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from live_digits.config import Settings
+from live_digits.core.types import Box, Frame, Reading
 from live_digits.demo import DemoScene
 from live_digits.hand_worker import reduced
 from live_digits.hands import LANDMARKS, Hand
@@ -32,7 +33,6 @@ from live_digits.pictures import load_picture
 from live_digits.reader import Follower
 from live_digits.reading import judge
 from live_digits.reading.questions import Answer, answered, as_judge
-from live_digits.types import Box, Frame, Reading
 from live_digits.video import video_frames
 
 FPS = 30

@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.config import Settings
+from live_digits.core.types import Box, Frame, Image
 from live_digits.pictures import load_picture
 from live_digits.pipeline import WORKING_SIDE
 from live_digits.reader import read_picture
 from live_digits.reading import judge
 from live_digits.training.evaluate import Tally, load_truth, paired, right_of, truth_of
-from live_digits.types import Box, Frame, Image
 
 Truth = Sequence[tuple[Box, int]]
 Pictured = tuple[Image, Truth]

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from live_digits.config import Settings
+from live_digits.core.types import Box, Digit, Frame, Reading
 from live_digits.demo import DemoScene
 from live_digits.reader import Follower
 from live_digits.reading import judge
 from live_digits.reading.questions import Answer, answered, as_judge
-from live_digits.types import Box, Digit, Frame, Reading
 from live_digits.video import video_frames
 
 FPS = 30

@@ -20,6 +20,7 @@ import numpy as np
 
 from live_digits import demo
 from live_digits.config import Settings
+from live_digits.core.types import Classifier, Frame
 from live_digits.pipeline import WORKING_SIDE, find
 from live_digits.reader import read_picture
 from live_digits.reading import judge
@@ -28,7 +29,6 @@ from live_digits.training.fonts import load
 from live_digits.training.glyphs import Glyphs
 from live_digits.training.render import Page, page
 from live_digits.training.train import FONT_HELD
-from live_digits.types import Classifier, Frame
 
 _LEAST_HEIGHT, _LEAST_DIGITS = 16, 3
 _OVERLAP = 0.5

@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 
 from live_digits.config import PipelineSettings
+from live_digits.core.types import CROP_SIZE, NOT_A_DIGIT, Box, Floats, Image
 from live_digits.pipeline import find
 from live_digits.reading.candidate_selection import select
 from live_digits.reading.cutouts import cut
 from live_digits.reading.judge import load
 from live_digits.reading.questions import Judge, as_judge
 from live_digits.training.data import mnist
-from live_digits.types import CROP_SIZE, NOT_A_DIGIT, Box, Floats, Image
 
 _PAPER, _INK = 228, 45
 _COLUMNS, _ROWS = 8, 5

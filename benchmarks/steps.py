@@ -26,6 +26,7 @@ import numpy as np
 
 from live_digits import ink, pipeline, rulings, segment
 from live_digits.config import Settings
+from live_digits.core.types import Classifier, Frame, Image
 from live_digits.reader import read_picture
 from live_digits.reading.judge import load
 from live_digits.rulings import Ruled
@@ -36,7 +37,6 @@ from live_digits.training.glyphs import Glyphs
 from live_digits.training.render import Page, page
 from live_digits.training.sources import scenery, writing
 from live_digits.training.train import FONT_HELD, HOLD_OUT
-from live_digits.types import Classifier, Frame, Image
 
 Patch = tuple[ModuleType, str, Any]
 """A module, one of its names, and what that name means while a step is off."""

@@ -17,8 +17,8 @@ import numpy as np
 
 from live_digits.classifier import load
 from live_digits.config import ReadingSettings
+from live_digits.core.types import NOT_A_DIGIT
 from live_digits.crops import normalise
-from live_digits.types import NOT_A_DIGIT
 
 _SIGNS = "÷=−×+"
 

@@ -17,13 +17,13 @@ import cv2
 import numpy as np
 
 from live_digits.config import Settings
+from live_digits.core.types import Frame
 from live_digits.overlay import annotate
 from live_digits.reader import read_picture
 from live_digits.reading import judge
 from live_digits.training.evaluate import f1_of, paired, right_of
 from live_digits.training.fonts import SUFFIXES, files_of
 from live_digits.training.prose import KINDS, page
-from live_digits.types import Frame
 
 
 def main() -> None:

@@ -20,8 +20,9 @@ from typing import Any, Protocol
 from live_digits.auto import LONGEST_STEP, Found, Search
 from live_digits.config import TRACKBARS, PipelineSettings, Settings, as_dict, profile_defaults
 from live_digits.config_file import find_config, user_config_path, write_back
+from live_digits.core.errors import HandsError, LiveDigitsError, RecordingError, WorkerError, reason
+from live_digits.core.types import Box, Classifier, Frame, Image, Reading, RecordingSummary, Status
 from live_digits.deck import Deck
-from live_digits.errors import HandsError, LiveDigitsError, RecordingError, WorkerError, reason
 from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import CLEAR, UNDO, Handwork
 from live_digits.inference import InferenceWorker
@@ -35,15 +36,6 @@ from live_digits.reader import Follower, Seen, labelled
 from live_digits.recorder import Recorder
 from live_digits.sources import Source
 from live_digits.stats import Figures
-from live_digits.types import (
-    Box,
-    Classifier,
-    Frame,
-    Image,
-    Reading,
-    RecordingSummary,
-    Status,
-)
 from live_digits.views import contact_sheet
 from live_digits.window import Command
 

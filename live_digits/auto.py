@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from live_digits.config import PipelineSettings, Settings, profile_defaults
+from live_digits.core.types import Classifier, Frame, Image, Reading
 from live_digits.reader import read_picture
-from live_digits.types import Classifier, Frame, Image, Reading
 
 _TRIED: dict[str, tuple[int, ...]] = {
     "threshold": (0, 90, 120, 150, 180, 210),

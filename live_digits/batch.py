@@ -15,7 +15,9 @@ import numpy as np
 
 from live_digits.auto import search
 from live_digits.config import Settings
-from live_digits.errors import RecordingError, SourceError
+from live_digits.core.errors import RecordingError, SourceError
+from live_digits.core.safe_files import free_names, new_file, probe
+from live_digits.core.types import Classifier, Frame, Image, Reading
 from live_digits.film import FAILURES, Film
 from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import Handwork
@@ -24,8 +26,6 @@ from live_digits.overlay import annotate
 from live_digits.pictures import Picture, open_picture
 from live_digits.reader import Follower, read_moving, read_picture
 from live_digits.reading.questions import Judge
-from live_digits.safe_files import free_names, new_file, probe
-from live_digits.types import Classifier, Frame, Image, Reading
 from live_digits.video import video_frames
 
 CSV_HEADER = (

@@ -8,8 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits.sanitize import sanitize
-from live_digits.types import Image
+from live_digits.core.sanitize import sanitize
+from live_digits.core.types import Image
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _REFERENCE = 720

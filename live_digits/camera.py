@@ -20,11 +20,11 @@ import numpy as np
 
 from live_digits import v4l2
 from live_digits.config import SourceSettings
-from live_digits.errors import SourceError
+from live_digits.core.errors import SourceError
+from live_digits.core.types import Image, Mode, SourceInfo
 from live_digits.link import Limits
 from live_digits.live_feed import LiveFeed
 from live_digits.pictures import as_bgr, quiet
-from live_digits.types import Image, Mode, SourceInfo
 
 log = logging.getLogger("live_digits.sources")
 

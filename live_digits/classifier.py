@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from live_digits.errors import MissingExtraError, ModelError, reason
-from live_digits.isolated_process import IsolatedProcess, IsolatedProcessError
-from live_digits.outside import YAML_FAULTS, check_yaml, read_bytes
-from live_digits.paths import data_folder
-from live_digits.types import CLASSES, CROP_SIZE, Floats, Image
+from live_digits.core.errors import MissingExtraError, ModelError, reason
+from live_digits.core.isolated_process import IsolatedProcess, IsolatedProcessError
+from live_digits.core.package_data import data_folder
+from live_digits.core.safe_yaml import YAML_FAULTS, check_yaml, read_bytes
+from live_digits.core.types import CLASSES, CROP_SIZE, Floats, Image
 
 CARD = "card.yaml"
 LITERT = "model.tflite"

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from live_digits.errors import ConfigError
+from live_digits.core.errors import ConfigError
 
 _LONGEST = 60
 """Longest part of a wrong value that a message repeats."""

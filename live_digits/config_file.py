@@ -29,11 +29,11 @@ from live_digits.config import (
     sections,
     shown,
 )
-from live_digits.errors import ConfigError
-from live_digits.outside import YAML_FAULTS, NotPlainError, check_yaml, read_bytes
-from live_digits.paths import data_folder
-from live_digits.safe_files import replacing
-from live_digits.sanitize import sanitize
+from live_digits.core.errors import ConfigError
+from live_digits.core.package_data import data_folder
+from live_digits.core.safe_files import replacing
+from live_digits.core.safe_yaml import YAML_FAULTS, NotPlainError, check_yaml, read_bytes
+from live_digits.core.sanitize import sanitize
 
 _LARGEST = 200_000
 """Most characters of a config file."""

@@ -12,7 +12,7 @@ import math
 import cv2
 import numpy as np
 
-from live_digits.types import CROP_SIZE, Image
+from live_digits.core.types import CROP_SIZE, Image
 
 _INNER = 20
 """Longest side of the ink inside a crop."""

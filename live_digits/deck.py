@@ -9,9 +9,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from live_digits.errors import LiveDigitsError, RecordingError, reason
+from live_digits.core.errors import LiveDigitsError, RecordingError, reason
+from live_digits.core.types import RecordingSummary
 from live_digits.recorder import JOIN_TIMEOUT, Recorder
-from live_digits.types import RecordingSummary
 
 Begin = Callable[[], Recorder]
 """Begins a recording; may raise RecordingError, on whatever thread it is called."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from live_digits import classifier, sources, window
 from live_digits.config import Settings
 from live_digits.config_file import find_config, load
-from live_digits.errors import LiveDigitsError, ModelError, reason
+from live_digits.core.errors import LiveDigitsError, ModelError, reason
 from live_digits.reading import judge
 
 _PACKAGES = ("opencv-contrib-python", "numpy", "ai-edge-litert", "av", "PyYAML", "ruamel.yaml")

@@ -10,8 +10,8 @@ from abc import ABC, abstractmethod
 from collections import deque
 from dataclasses import replace
 
-from live_digits.errors import SourceError
-from live_digits.types import Frame, Image, Mode, Signal, SourceInfo
+from live_digits.core.errors import SourceError
+from live_digits.core.types import Frame, Image, Mode, Signal, SourceInfo
 
 log = logging.getLogger("live_digits.sources")
 

@@ -24,8 +24,8 @@ import numpy as np
 import av
 from av.video.frame import PictureType
 
-from live_digits.safe_files import open_regular, regular_file
-from live_digits.types import Image
+from live_digits.core.safe_files import open_regular, regular_file
+from live_digits.core.types import Image
 
 TICKS = 90_000
 """Units of the video's times in a second."""

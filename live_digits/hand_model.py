@@ -16,7 +16,7 @@ from typing import IO
 import platformdirs
 
 from live_digits.config import HandsSettings
-from live_digits.errors import HandsError
+from live_digits.core.errors import HandsError
 
 MODEL_URL = (
     "https://storage.googleapis.com/mediapipe-models/"

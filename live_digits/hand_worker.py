@@ -21,13 +21,13 @@ import cv2
 import numpy as np
 
 from live_digits.config import HandsSettings
-from live_digits.errors import HandsError, MissingExtraError
+from live_digits.core.errors import HandsError, MissingExtraError
+from live_digits.core.types import Floats, Image
+from live_digits.core.worker import Worker, percentiles
 from live_digits.hand_model import MODEL_NAME, MODEL_VARIABLE, find_model
 from live_digits.hands import Hand, Sighting
 from live_digits.landmarker import LOOK_SIZE, Landmarker, import_for, open_landmarker
 from live_digits.motion import apart
-from live_digits.types import Floats, Image
-from live_digits.worker import Worker, percentiles
 
 RELOOK = 0.25
 """Seconds after which hands that rest are looked at again all the same."""

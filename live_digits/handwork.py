@@ -13,11 +13,11 @@ from typing import Any
 
 from live_digits.air import Writer
 from live_digits.config import Settings
+from live_digits.core.types import Air, Frame, Image, Reading, Ring
 from live_digits.gestures import GESTURES, Watch
 from live_digits.hand_worker import STALE, HandsWorker
 from live_digits.occlusion import Cover, Occluder
 from live_digits.reading.questions import Answer
-from live_digits.types import Air, Frame, Image, Reading, Ring
 
 UNDO, CLEAR = "undo", "clear"
 """What an open palm asks for while a finger writes: half a second, and held on."""

@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from live_digits.core.types import Classifier
+from live_digits.core.worker import PATIENCE, Worker
 from live_digits.reading.questions import Answer, Judge, Question, answered, as_judge
-from live_digits.types import Classifier
-from live_digits.worker import PATIENCE, Worker
 
 _MOST_TIMES = 4096
 """Durations kept for the statistics."""

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.types import Floats, Image
+from live_digits.core.types import Floats, Image
 
 INK = 200
 """Darkness that the picture's typical ink is stretched to (0 paper … 255)."""

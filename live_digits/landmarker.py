@@ -26,12 +26,12 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from live_digits.errors import HandsError, MissingExtraError
+from live_digits.core.errors import HandsError, MissingExtraError
+from live_digits.core.isolated_process import IsolatedProcess, IsolatedProcessError
+from live_digits.core.safe_yaml import read_bytes
+from live_digits.core.types import Floats, Image
 from live_digits.hand_model import LARGEST, is_published
 from live_digits.hands import LANDMARKS, Hand
-from live_digits.isolated_process import IsolatedProcess, IsolatedProcessError
-from live_digits.outside import read_bytes
-from live_digits.types import Floats, Image
 
 NUM_HANDS = 2
 """Most hands that are looked for."""

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from live_digits.types import Digit
+from live_digits.core.types import Digit
 
 _SAME_LINE = 0.5
 """Digits are on one line when they overlap vertically by this share of the lower one's height."""

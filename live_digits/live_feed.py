@@ -19,11 +19,11 @@ import cv2
 
 import av
 
-from live_digits.errors import SourceError
-from live_digits.errors import reason as said
+from live_digits.core.errors import SourceError
+from live_digits.core.errors import reason as said
+from live_digits.core.types import Image, Mode, Signal, SourceInfo
 from live_digits.feed import CLOSE, Feed
 from live_digits.link import Limits, Link, State, Todo
-from live_digits.types import Image, Mode, Signal, SourceInfo
 
 log = logging.getLogger("live_digits.sources")
 

@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 
 from live_digits.config import PipelineSettings
+from live_digits.core.types import Floats, Frame, Image
+from live_digits.core.worker import Worker
 from live_digits.motion import apart
 from live_digits.pipeline import Vision, find
-from live_digits.types import Floats, Frame, Image
-from live_digits.worker import Worker
 
 FRESH = 1.0
 """Seconds after which a page at rest is looked at again all the same: a pale, thin, slow stroke may

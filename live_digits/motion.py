@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from live_digits.types import Floats
+from live_digits.core.types import Floats
 
 
 def apart(before: Floats, now: Floats) -> tuple[Floats, float]:

@@ -23,8 +23,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.core.types import Box, Floats, Image
 from live_digits.hands import MIDDLE_KNUCKLE, WRIST, Hand, covered, hidden_share
-from live_digits.types import Box, Floats, Image
 
 _SAMPLES, CELLS = 2, 112
 """Frames are averaged into so many cells across, each by so many samples each way."""

@@ -29,7 +29,7 @@ from live_digits.brush import (
     wrapped,
     write,
 )
-from live_digits.types import Air, Box, Digit, Image, Reading, Ring, Status
+from live_digits.core.types import Air, Box, Digit, Image, Reading, Ring, Status
 
 _SURE = (150, 168, 24)
 """BGR: teal, for digits read with confidence."""

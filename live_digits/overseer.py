@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from live_digits.errors import reason
-from live_digits.worker import Worker
+from live_digits.core.errors import reason
+from live_digits.core.worker import Worker
 
 log = logging.getLogger("live_digits.app")
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from live_digits.core.types import VIEWS, Image, Reading, Status
 from live_digits.overlay import annotate, decorate, draw
 from live_digits.pipeline import Vision
-from live_digits.types import VIEWS, Image, Reading, Status
 from live_digits.views import stage_view
 
 _SHRINK = cv2.INTER_LINEAR

@@ -20,9 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits import MOST_PIXELS as MOST_PIXELS
-from live_digits.errors import SourceError, reason, too_many_pixels, without_address
-from live_digits.outside import read_bytes
-from live_digits.types import Box, Image
+from live_digits.core.errors import SourceError, reason, too_many_pixels, without_address
+from live_digits.core.safe_yaml import read_bytes
+from live_digits.core.types import Box, Image
 
 log = logging.getLogger("live_digits.sources")
 

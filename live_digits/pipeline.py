@@ -17,12 +17,12 @@ import numpy.typing as npt
 
 from live_digits import ink as inks
 from live_digits.config import PipelineSettings
+from live_digits.core.types import CROP_SIZE, Box, Candidate, Image, Stages
 from live_digits.crops import normalise
 from live_digits.pixels import above, halved
 from live_digits.regions import regions
 from live_digits.rulings import Ruled, healed, paths, rims, rulings
 from live_digits.segment import Blob, propose
-from live_digits.types import CROP_SIZE, Box, Candidate, Image, Stages
 
 Labels = npt.NDArray[np.int32]
 Lap = Callable[[str], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from live_digits.types import Image
+from live_digits.core.types import Image
 
 
 def above(picture: Image, level: float) -> Image:

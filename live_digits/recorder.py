@@ -32,7 +32,8 @@ import av
 
 import live_digits
 from live_digits.config import RecordingSettings
-from live_digits.errors import RecordingError, reason
+from live_digits.core.errors import RecordingError, reason
+from live_digits.core.types import Image, Reading, RecordingSummary
 from live_digits.film import FAILURES, Film
 from live_digits.session import (
     RAW,
@@ -49,7 +50,6 @@ from live_digits.session import (
     sync_folder,
     sync_path,
 )
-from live_digits.types import Image, Reading, RecordingSummary
 
 QUEUE = 16
 """Most frames that wait for the encoder; more are dropped."""

@@ -18,9 +18,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Literal
 
-from live_digits.errors import RecordingError
+from live_digits.core.errors import RecordingError
+from live_digits.core.safe_files import is_regular, odd_kind, regular_file
 from live_digits.film import whole_ends
-from live_digits.safe_files import is_regular, odd_kind, regular_file
 from live_digits.salvage import Held, cut, decodable, free_name
 from live_digits.session import (
     RAW,

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.types import Image
+from live_digits.core.types import Image
 
 Ints = npt.NDArray[np.int32]
 Indices = npt.NDArray[np.intp]

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.core.types import Doubles, Image
 from live_digits.pixels import above, halved
 from live_digits.straight import (
     LINES,
@@ -19,7 +20,6 @@ from live_digits.straight import (
     level_lines,
     sheared,
 )
-from live_digits.types import Doubles, Image
 
 _LINE_WIDTH = 7
 """Rulings are at most this wide, pixels."""

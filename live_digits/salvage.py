@@ -19,7 +19,7 @@ import cv2  # noqa: F401 (before av: see pyproject.toml)
 import av
 import av.error
 
-from live_digits.safe_files import open_regular, regular_file
+from live_digits.core.safe_files import open_regular, regular_file
 from live_digits.session import TORN, sync
 
 log = logging.getLogger("live_digits.salvage")

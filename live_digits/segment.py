@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.core.types import Box, Doubles, Floats, Image
 from live_digits.crops import stroke_width
-from live_digits.types import Box, Doubles, Floats, Image
 
 Labels = npt.NDArray[np.int32]
 Sides = npt.NDArray[np.intp]

@@ -25,9 +25,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import yaml
 
-from live_digits.errors import RecordingError, reason
-from live_digits.outside import YAML_FAULTS, NotPlainError, check_yaml
-from live_digits.safe_files import is_regular, odd_kind, open_regular, read_regular
+from live_digits.core.errors import RecordingError, reason
+from live_digits.core.safe_files import is_regular, odd_kind, open_regular, read_regular
+from live_digits.core.safe_yaml import YAML_FAULTS, NotPlainError, check_yaml
 
 VIDEO = "annotated.mp4"
 RAW = "raw.mp4"

@@ -22,15 +22,15 @@ import av
 
 from live_digits.camera import Camera, cameras_there, describe_cameras, list_cameras
 from live_digits.config import SourceSettings
+from live_digits.core.errors import SourceError, redact, without_address
+from live_digits.core.types import Frame, Image, Mode, Signal, SourceInfo
 from live_digits.demo import DemoScene
-from live_digits.errors import SourceError, redact, without_address
 from live_digits.feed import Feed
 from live_digits.live_feed import blocked_readers
 from live_digits.media import expand_inputs, file_kind, is_picture, is_video
 from live_digits.pictures import MOST_PIXELS, load_picture, quiet, to_stored
 from live_digits.session import Replay, SessionError, is_session, replay
 from live_digits.stream import SCHEMES, Pipe, Stream
-from live_digits.types import Frame, Image, Mode, Signal, SourceInfo
 from live_digits.video import (
     decode_parts,
     decode_video,

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import live_digits
+from live_digits.core.process_memory import peak_memory
+from live_digits.core.types import Reading, Status
+from live_digits.core.worker import percentiles
 from live_digits.inference import InferenceStats
-from live_digits.process_memory import peak_memory
-from live_digits.types import Reading, Status
-from live_digits.worker import percentiles
 
 KEPT = 65_536
 """Durations kept of each kind, the newest: percentiles are theirs."""

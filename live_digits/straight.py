@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.core.types import Doubles, Image
 from live_digits.regions import Ints, Regions, regions
-from live_digits.types import Doubles, Image
 
 _LINE_PIECE = 31
 """Straight runs from this length, pixels, may be part of a ruling."""

@@ -16,11 +16,12 @@ from typing import IO
 import numpy as np
 
 from live_digits.config import SourceSettings
-from live_digits.errors import SourceError, redact, too_many_pixels
-from live_digits.isolated_process import end, exactly, kill_group, start_isolated
+from live_digits.core.errors import SourceError, redact, too_many_pixels
+from live_digits.core.isolated_process import end, exactly, kill_group, start_isolated
+from live_digits.core.sanitize import sanitize
+from live_digits.core.types import Image, Mode, SourceInfo
 from live_digits.link import Limits
 from live_digits.live_feed import LiveFeed
-from live_digits.sanitize import sanitize
 from live_digits.stream_worker import (
     END,
     ERROR,
@@ -32,7 +33,6 @@ from live_digits.stream_worker import (
     OPENED,
     WARNING,
 )
-from live_digits.types import Image, Mode, SourceInfo
 
 log = logging.getLogger("live_digits.sources")
 

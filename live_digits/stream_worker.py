@@ -24,10 +24,10 @@ import numpy as np
 import av
 import av.error
 
-from live_digits.errors import SourceError, reason
-from live_digits.isolated_process import take_answers
-from live_digits.process_memory import data_segment, resident_memory
-from live_digits.types import Image
+from live_digits.core.errors import SourceError, reason
+from live_digits.core.isolated_process import take_answers
+from live_digits.core.process_memory import data_segment, resident_memory
+from live_digits.core.types import Image
 from live_digits.video import decode_video, frame_bgr, paced, video_stream, why
 
 HEAD = struct.Struct("<c3Id")

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.config import TrackerSettings
-from live_digits.types import Box, Candidate, Track
+from live_digits.core.types import Box, Candidate, Track
 
 _REACH = 0.6
 """A box may lie this far from where its track is expected, as a share of the box's size."""

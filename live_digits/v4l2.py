@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from live_digits.types import Mode
+from live_digits.core.types import Mode
 
 log = logging.getLogger("live_digits.sources")
 

@@ -17,9 +17,9 @@ import av
 import av.error
 
 from live_digits import MOST_PIXELS
-from live_digits.errors import SourceError, too_many_pixels, without_address
-from live_digits.safe_files import regular_file
-from live_digits.types import Frame, Image
+from live_digits.core.errors import SourceError, too_many_pixels, without_address
+from live_digits.core.safe_files import regular_file
+from live_digits.core.types import Frame, Image
 
 log = logging.getLogger("live_digits.sources")
 

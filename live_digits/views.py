@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from live_digits.brush import PAD, PLATE, SMALLEST, TEXT, measure, plate, unit_of, write
-from live_digits.types import VIEWS, Image, Stages
+from live_digits.core.types import VIEWS, Image, Stages
 
 _CELL = 84
 _COLUMNS = 10

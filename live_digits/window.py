@@ -27,8 +27,8 @@ from live_digits.config import (
     slider_max,
     to_slider,
 )
-from live_digits.errors import DisplayError, reason
-from live_digits.types import Image
+from live_digits.core.errors import DisplayError, reason
+from live_digits.core.types import Image
 
 TITLE = "live_digits"
 PARAMETERS = "live_digits: parameters"

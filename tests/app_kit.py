@@ -31,12 +31,12 @@ from live_digits.config import (
     RecordingSettings,
     Settings,
 )
+from live_digits.core.types import Frame, Image, Reading, Status
 from live_digits.demo import DemoScene
 from live_digits.hand_worker import HandsWorker
 from live_digits.hands import Hand
 from live_digits.session import READINGS, SESSION, VIDEO
 from live_digits.sources import Source
-from live_digits.types import Frame, Image, Reading, Status
 from live_digits.window import Command
 
 WIDTH, HEIGHT = 320, 240

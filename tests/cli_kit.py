@@ -18,10 +18,10 @@ from program_kit import environment, program
 
 import av
 
+from live_digits.core.types import Box
 from live_digits.demo import DemoScene
 from live_digits.film import Film
 from live_digits.session import READINGS, SESSION, VIDEO
-from live_digits.types import Box
 
 PATIENCE = 120.0
 """Seconds after which a command has failed."""

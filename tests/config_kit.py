@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from live_digits.config import Option, option_of, sections
 from live_digits.config_file import parse
-from live_digits.errors import ConfigError
+from live_digits.core.errors import ConfigError
 
 EVERY = [(section, f.name) for section, kind in sections().items() for f in fields(kind)]
 """All settings: (section, key)."""

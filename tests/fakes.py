@@ -17,16 +17,8 @@ import pytest
 
 from live_digits import film
 from live_digits.config import PipelineSettings
-from live_digits.errors import SourceError
-from live_digits.hand_worker import HandsWorker
-from live_digits.hands import Hand, Sighting
-from live_digits.landmarker import Landmarker
-from live_digits.link import Limits
-from live_digits.live_feed import LiveFeed
-from live_digits.reading.classes import JUDGED, MARK
-from live_digits.reading.cutouts import Cutouts, nothing
-from live_digits.reading.questions import Question
-from live_digits.types import (
+from live_digits.core.errors import SourceError
+from live_digits.core.types import (
     CLASSES,
     Candidate,
     Floats,
@@ -36,6 +28,14 @@ from live_digits.types import (
     Signal,
     SourceInfo,
 )
+from live_digits.hand_worker import HandsWorker
+from live_digits.hands import Hand, Sighting
+from live_digits.landmarker import Landmarker
+from live_digits.link import Limits
+from live_digits.live_feed import LiveFeed
+from live_digits.reading.classes import JUDGED, MARK
+from live_digits.reading.cutouts import Cutouts, nothing
+from live_digits.reading.questions import Question
 from live_digits.window import Command
 
 PATIENCE = 60.0

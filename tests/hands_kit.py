@@ -16,9 +16,9 @@ import pytest
 from hypothesis import settings
 
 from live_digits import hand_model, hand_worker
+from live_digits.core.types import Floats, Image
 from live_digits.hand_worker import HandsWorker
 from live_digits.hands import Hand
-from live_digits.types import Floats, Image
 
 PATIENCE = 20.0
 """Seconds after which something that should happen on the worker's thread has not."""

@@ -7,8 +7,8 @@ from fakes import judged
 from hypothesis import strategies as st
 
 from live_digits.config import ReadingSettings
+from live_digits.core.types import Box, Candidate, Floats
 from live_digits.reading.classes import JUDGED, MARK
-from live_digits.types import Box, Candidate, Floats
 
 SETTINGS = ReadingSettings(confidence=0.6)
 

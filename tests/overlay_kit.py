@@ -10,14 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from live_digits.types import (
-    Box,
-    Digit,
-    Image,
-    Reading,
-    Rejected,
-    Status,
-)
+from live_digits.core.types import Box, Digit, Image, Reading, Rejected, Status
 
 SIZES = [(160, 120), (640, 480), (1920, 1080), (3840, 2160), (1080, 1920)]
 

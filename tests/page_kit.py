@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.config import profile_defaults
+from live_digits.core.types import Box, Candidate, Image, Stages
 from live_digits.pipeline import Vision, find
-from live_digits.types import Box, Candidate, Image, Stages
 
 CLASSIC = profile_defaults("classic")
 PAPER = profile_defaults("paper")

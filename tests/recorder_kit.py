@@ -14,10 +14,10 @@ import yaml
 import av
 
 from live_digits.config import RecordingSettings
-from live_digits.errors import RecordingError
+from live_digits.core.errors import RecordingError
+from live_digits.core.types import Box, Digit, Image, Reading
 from live_digits.recorder import Recorder
 from live_digits.session import READINGS, SESSION, VIDEO
-from live_digits.types import Box, Digit, Image, Reading
 
 WIDTH, HEIGHT = 160, 120
 PATIENCE = 60.0

@@ -19,9 +19,9 @@ import av
 
 from live_digits import session
 from live_digits.config import RecordingSettings
+from live_digits.core.types import Box, Digit, Image, Reading
 from live_digits.recorder import Recorder
 from live_digits.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO, parts
-from live_digits.types import Box, Digit, Image, Reading
 
 WIDTH, HEIGHT = 96, 64
 FRAMES = 75

@@ -20,11 +20,11 @@ import av
 from live_digits import camera as cameras
 from live_digits import sources
 from live_digits.config import SourceSettings
+from live_digits.core.types import Frame, Image
 from live_digits.link import Limits
 from live_digits.sources import (
     Source,
 )
-from live_digits.types import Frame, Image
 
 SETTINGS = SourceSettings(width=160, height=120, fps=30.0, timeout=2.0)
 

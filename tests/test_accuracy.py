@@ -10,13 +10,13 @@ import pytest
 
 from live_digits import demo
 from live_digits.config import Settings
+from live_digits.core.types import Box, Classifier, Frame, Image
 from live_digits.demo import DemoScene
 from live_digits.reader import read_picture
 from live_digits.reading import judge
 from live_digits.training import evaluate, labelling, render
 from live_digits.training.glyphs import Glyphs
 from live_digits.training.render import Page
-from live_digits.types import Box, Classifier, Frame, Image
 
 PAGES = 40
 SEED = 2026

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live_digits.air import MOST_DIGITS, PAUSE, OneEuro, Writer, crop_of
+from live_digits.core.types import AIR, NOT_A_DIGIT, Floats
 from live_digits.hands import Hand
-from live_digits.types import AIR, NOT_A_DIGIT, Floats
 
 HEIGHT = 480
 RATE = 30

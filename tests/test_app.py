@@ -45,10 +45,10 @@ from live_digits.config import (
     Settings,
     profile_defaults,
 )
+from live_digits.core.errors import LiveDigitsError, ModelError, SourceError
+from live_digits.core.types import Frame, Reading
 from live_digits.demo import DemoScene
-from live_digits.errors import LiveDigitsError, ModelError, SourceError
 from live_digits.reader import read_picture
-from live_digits.types import Frame, Reading
 from live_digits.window import Command
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")

@@ -24,8 +24,8 @@ from fakes import FakeSource
 
 from live_digits.config import PipelineSettings, profile_defaults
 from live_digits.config_file import load
+from live_digits.core.types import VIEWS, Image
 from live_digits.pipeline import find
-from live_digits.types import VIEWS, Image
 from live_digits.window import Command
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")

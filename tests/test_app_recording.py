@@ -42,9 +42,9 @@ from live_digits import recorder
 from live_digits.config import (
     PipelineSettings,
 )
-from live_digits.errors import RecordingError
+from live_digits.core.errors import RecordingError
+from live_digits.core.types import Image
 from live_digits.session import RAW, READINGS, SESSION, VIDEO, new_folder
-from live_digits.types import Image
 from live_digits.window import Command
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from live_digits import demo
+from live_digits.core.types import CLASSES, CROP_SIZE, NOT_A_DIGIT
 from live_digits.training import data
 from live_digits.training.batches import BATCH, Batches
-from live_digits.types import CLASSES, CROP_SIZE, NOT_A_DIGIT
 
 
 def numbered(count: int) -> data.Pool:

@@ -28,8 +28,8 @@ from live_digits.bench.paced import Paced
 from live_digits.bench.report import FULL, QUICK, Files, Plan, tables
 from live_digits.bench.starts import CV2, PICTURE, PYTHON
 from live_digits.bench.variants import CLASSIC, DEFAULT, NOTHING_SAVED
-from live_digits.errors import ConfigError, DisplayError
-from live_digits.isolated_process import isolated_python
+from live_digits.core.errors import ConfigError, DisplayError
+from live_digits.core.isolated_process import isolated_python
 from live_digits.window import check_display
 
 HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None

@@ -19,7 +19,7 @@ from live_digits.bench.display import Place
 from live_digits.bench.networks import BATCHES, Networks, measured
 from live_digits.bench.paced import Case, Paced
 from live_digits.bench.variants import NO_SAVINGS, vision_of
-from live_digits.isolated_process import isolated_python
+from live_digits.core.isolated_process import isolated_python
 
 NOWHERE = Place(False, "", "nowhere")
 

@@ -13,7 +13,7 @@ from fakes import FakeClassifier
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_digits import pipeline, types
+from live_digits import pipeline
 from live_digits.bench import stages
 from live_digits.bench.scenes import SCENES, frame_of
 from live_digits.bench.spread import Spread
@@ -32,6 +32,7 @@ from live_digits.bench.variants import (
     vision_of,
 )
 from live_digits.config import PROFILES, profile_defaults
+from live_digits.core import types
 from live_digits.looker import changed, thumbnail
 
 WIDE = 1280, 720

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from label_kit import LEFT, RIGHT, WHOLE, candidate, pages, rows, split
 
+from live_digits.core.types import NOT_A_DIGIT, Candidate, Floats
 from live_digits.reading.candidate_selection import select
 from live_digits.reading.classes import JUDGED, LETTER, MARK, PART, SIGN
-from live_digits.types import NOT_A_DIGIT, Candidate, Floats
 
 
 @pytest.mark.parametrize(

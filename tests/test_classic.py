@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from page_kit import CLASSIC, distance, page
 
+from live_digits.core.types import Box, Image
 from live_digits.pipeline import (
     Vision,
     blurred,
@@ -21,7 +22,6 @@ from live_digits.pipeline import (
     edges_of,
     find,
 )
-from live_digits.types import Box, Image
 
 GREYS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40))
 

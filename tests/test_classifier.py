@@ -31,8 +31,8 @@ from live_digits.classifier import (
     resolve,
 )
 from live_digits.config import ReadingSettings
-from live_digits.errors import ModelError
-from live_digits.types import CLASSES, NOT_A_DIGIT, Image
+from live_digits.core.errors import ModelError
+from live_digits.core.types import CLASSES, NOT_A_DIGIT, Image
 
 needs_tensorflow = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None,

@@ -27,7 +27,7 @@ from cli_kit import (
     scene,
 )
 
-from live_digits.types import Box, Image
+from live_digits.core.types import Box, Image
 
 # --- read ---
 

@@ -22,7 +22,7 @@ from live_digits.config import (
     to_slider,
 )
 from live_digits.config_file import load, parse
-from live_digits.errors import ConfigError
+from live_digits.core.errors import ConfigError
 
 
 @pytest.mark.parametrize(("section", "key"), EVERY)

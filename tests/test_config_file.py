@@ -30,7 +30,7 @@ from live_digits.config_file import (
     parse_override,
     write_back,
 )
-from live_digits.errors import ConfigError
+from live_digits.core.errors import ConfigError
 
 # --- the documented file ---
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from live_digits import config_file
 from live_digits.config import as_dict
 from live_digits.config_file import default_config_path, documented, load, write_back
-from live_digits.errors import ConfigError
+from live_digits.core.errors import ConfigError
 
 # --- writing back ---
 

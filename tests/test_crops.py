@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import live_digits
+from live_digits.core.types import Box, Image
 from live_digits.crops import normalise, stroke_width
-from live_digits.types import Box, Image
 
 INK = hnp.arrays(
     np.uint8,

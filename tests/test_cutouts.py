@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from page_kit import CLASSIC, PAPER, page, vision_of
 
 from live_digits.config import PipelineSettings
+from live_digits.core.types import Box, Candidate, Image
 from live_digits.pipeline import Vision, crops, find
 from live_digits.reading.cutouts import (
     NEAR,
@@ -23,7 +24,6 @@ from live_digits.reading.cutouts import (
     nothing,
     shapes_of,
 )
-from live_digits.types import Box, Candidate, Image
 
 DARK, GREY, OWN = 0, 1, 2
 """The channels of the windows."""

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from live_digits.core.types import NOT_A_DIGIT
 from live_digits.training import data, fonts
 from live_digits.training.glyphs import Glyphs, any_digit, any_other
 from live_digits.training.negatives import font_digits, negatives
 from live_digits.training.render import page
-from live_digits.types import NOT_A_DIGIT
 
 pytest.importorskip("matplotlib", reason="its fonts are what is drawn; extra `train`")
 pytest.importorskip("PIL", reason="draws the fonts; extra `train`")

@@ -168,7 +168,7 @@ def test_training_in_a_foreign_folder_runs_no_code(
         "import multiprocessing, sys\n"
         "from concurrent.futures import ProcessPoolExecutor\n"
         "from live_digits import isolated_process\n"
-        "from live_digits.types import Box\n"
+        "from live_digits.core.types import Box\n"
         "if __name__ == '__main__':\n"
         f"    sys.path[0] = ''; sys.path.insert(1, {str(foreign)!r})\n"
         "    isolated_process.isolate_pools()\n"

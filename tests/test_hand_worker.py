@@ -27,7 +27,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from live_digits import hand_worker, landmarker
-from live_digits.errors import HandsError
+from live_digits.core.errors import HandsError
 from live_digits.hand_worker import HandsWorker, moved
 
 # Movement -----------------------------------------------------------------------------------------

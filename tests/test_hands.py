@@ -13,8 +13,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from live_digits import hands
+from live_digits.core.types import Box, Floats
 from live_digits.hands import Hand, covered, hidden
-from live_digits.types import Box, Floats
 
 coordinates = st.floats(-300, 900, width=32)
 

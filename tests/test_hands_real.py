@@ -23,14 +23,14 @@ from hands_kit import (
 
 from live_digits import hand_worker, hands
 from live_digits.config import Settings
-from live_digits.errors import HandsError
+from live_digits.core.errors import HandsError
+from live_digits.core.types import Box, Frame, Image
 from live_digits.hand_worker import HandsWorker
 from live_digits.hands import covered, hidden
 from live_digits.handwork import Handwork
 from live_digits.landmarker import MediaPipeLandmarker
 from live_digits.reader import Follower, read_moving
 from live_digits.reading import judge
-from live_digits.types import Box, Frame, Image
 
 # The real model -----------------------------------------------------------------------------------
 

@@ -20,14 +20,14 @@ from page_kit import CLASSIC, PAPER, page
 from wrong_kit import one_line
 
 from live_digits import classifier
-from live_digits.errors import ModelError
+from live_digits.core.errors import ModelError
+from live_digits.core.types import NOT_A_DIGIT, Candidate, Floats
 from live_digits.pipeline import find
 from live_digits.reading import judge
 from live_digits.reading.classes import JUDGED, LETTER
 from live_digits.reading.cutouts import SHAPES, SIDE, Cutouts, cut, nothing
 from live_digits.reading.judge import CONTEXT, JUDGE, ContextNetwork, JudgeNetwork, LearnedJudge
 from live_digits.reading.questions import Judge, answered
-from live_digits.types import NOT_A_DIGIT, Candidate, Floats
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="makes networks with TensorFlow"
@@ -180,8 +180,8 @@ def test_a_model_with_a_judge_reads_live_and_still(model: Path, profile: Any) ->
     from dataclasses import replace
 
     from live_digits.config import Settings
+    from live_digits.core.types import Frame
     from live_digits.reader import Follower, read_picture
-    from live_digits.types import Frame
 
     settings = replace(Settings(), pipeline=profile)
     learned, follower = judge.load(str(model)), Follower(settings)

@@ -11,12 +11,12 @@ import pytest
 from label_kit import candidate
 
 from live_digits import demo
+from live_digits.core.types import Floats
 from live_digits.reading.classes import JUDGED, LETTER
 from live_digits.reading.cutouts import SHAPES, SIDE, Cutouts
 from live_digits.training.glyphs import Glyphs
 from live_digits.training.page_set import Sample, Told, sample
 from live_digits.training.render import Page, page
-from live_digits.types import Floats
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="trains with TensorFlow"

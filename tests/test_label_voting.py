@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from label_kit import LEFT, RIGHT, SETTINGS, WHOLE, candidate, split
 
 from live_digits.config import ReadingSettings
+from live_digits.core.types import Box, Candidate, Floats, Track
 from live_digits.reading.classes import JUDGED, LETTER, MARK
 from live_digits.reading.questions import VOTES, Answer
 from live_digits.reading.resolution import Resolution
 from live_digits.tracking.label_voting import HYSTERESIS, LabelVoting
-from live_digits.types import Box, Candidate, Floats, Track
 
 
 def track(number: int, at: int = 0) -> Track:

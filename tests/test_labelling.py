@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pytest
 from page_kit import vision_of
 
+from live_digits.core.types import Box, Candidate, Image
 from live_digits.reading.classes import LETTER, MARK, PART, SIGN
 from live_digits.training.labelling import UNTAUGHT, labelled, labels_of, read_as
 from live_digits.training.marks import OTHER
 from live_digits.training.render import Page
-from live_digits.types import Box, Candidate, Image
 
 A, B = Box(100, 100, 30, 50), Box(150, 100, 30, 50)
 """Two digits, 7 and 3, of ids 1 and 2."""

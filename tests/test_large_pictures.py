@@ -17,16 +17,16 @@ from source_kit import picture, running, save
 
 from live_digits import pictures
 from live_digits.config import SourceSettings
-from live_digits.errors import SourceError
+from live_digits.core.errors import SourceError
+from live_digits.core.types import Box, Image
 from live_digits.pictures import load_picture, open_picture
 from live_digits.sources import open_source
-from live_digits.types import Box, Image
 
 GB = 10**9
 """What the default limit must hold in."""
 MEASURED = (
     "import sys; from live_digits.cli import invoke\n"
-    "from live_digits.process_memory import peak_memory\n"
+    "from live_digits.core.process_memory import peak_memory\n"
     "code = invoke(sys.argv[1:]); print(peak_memory(), file=sys.stderr); sys.exit(code)\n"
 )
 

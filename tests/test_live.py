@@ -14,9 +14,9 @@ import pytest
 from fakes import FakeDevice, wait_until
 
 from live_digits import live_feed
+from live_digits.core.types import Frame
 from live_digits.link import Limits, State
 from live_digits.sources import blocked_readers
-from live_digits.types import Frame
 
 QUICK = Limits(first=30.0, stale=0.3, lost=0.8, attempt=1.0, pauses=(0.02, 0.1))
 SLOW = Limits(first=0.5, stale=0.3, lost=0.8, attempt=1.0, pauses=(0.02, 0.1))

@@ -11,10 +11,10 @@ import pytest
 from fakes import PATIENCE, wait_until
 
 from live_digits.config import PipelineSettings
+from live_digits.core.types import Frame, Image
 from live_digits.demo import DemoScene
 from live_digits.looker import Looker, changed, thumbnail
 from live_digits.pipeline import Vision, find
-from live_digits.types import Frame, Image
 
 PAPER = PipelineSettings()
 

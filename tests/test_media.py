@@ -26,14 +26,14 @@ from source_kit import (
 import av
 
 from live_digits import media, pictures, sources
-from live_digits.errors import SourceError
+from live_digits.core.errors import SourceError
+from live_digits.core.types import Box, Image
 from live_digits.sources import (
     load_picture,
     open_source,
     to_stored,
     video_frames,
 )
-from live_digits.types import Box, Image
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 

@@ -18,7 +18,7 @@ from fakes import FakeClassifier, FakeDisplay, FakeSource
 
 from live_digits.app import App, Options, Outcome
 from live_digits.bench.scenes import SCENES
-from live_digits.types import Image
+from live_digits.core.types import Image
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 

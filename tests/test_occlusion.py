@@ -14,13 +14,13 @@ import pytest
 from fakes import PALM, hand
 
 from live_digits.config import Settings
+from live_digits.core.types import Box, Classifier, Frame, Image, Reading
 from live_digits.demo import DemoScene
 from live_digits.hands import Hand
 from live_digits.occlusion import Cover, Occluder
 from live_digits.reader import Follower
 from live_digits.reading import judge
 from live_digits.reading.questions import Answer, answered, as_judge
-from live_digits.types import Box, Classifier, Frame, Image, Reading
 
 WIDTH, HEIGHT = 640, 360
 SKIN = (150, 178, 222)

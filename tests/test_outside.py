@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from live_digits.outside import NotPlainError, check_yaml, read_bytes
+from live_digits.core.safe_yaml import NotPlainError, check_yaml, read_bytes
 
 # Files
 

@@ -16,11 +16,11 @@ from live_digits import app
 from live_digits.app import App, Options
 from live_digits.bench.scenes import SCENES
 from live_digits.config import PipelineSettings, SourceSettings
+from live_digits.core.types import Image, Reading
 from live_digits.film import Film
 from live_digits.looker import Looker
 from live_digits.pipeline import Vision, find
 from live_digits.sources import open_source
-from live_digits.types import Image, Reading
 from live_digits.window import Command
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")

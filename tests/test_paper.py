@@ -13,9 +13,9 @@ from page_kit import PAPER, SIZES, distance, hostile, missed, page, shadowed
 
 from live_digits import ink as inks
 from live_digits import segment
+from live_digits.core.types import Box, Image
 from live_digits.ink import light_on_dark
 from live_digits.pipeline import crops, find
-from live_digits.types import Box, Image
 
 
 def grained(grey: Image) -> Image:

@@ -11,12 +11,12 @@ from page_kit import CLASSIC, PAPER, page, read_only
 
 from live_digits import segment
 from live_digits.config import PipelineSettings
+from live_digits.core.types import Image
 from live_digits.pipeline import (
     crops,
     find,
     grey_of,
 )
-from live_digits.types import Image
 
 PROFILES = [pytest.param(CLASSIC, id="classic"), pytest.param(PAPER, id="paper")]
 

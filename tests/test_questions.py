@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from label_kit import candidate
 
+from live_digits.core.types import CLASSES, Candidate, Floats, Image
 from live_digits.reading.classes import JUDGED, LETTER, MARK, from_crops, reason_of
 from live_digits.reading.questions import (
     VOTES,
@@ -25,7 +26,6 @@ from live_digits.reading.questions import (
     averaged,
     stacked,
 )
-from live_digits.types import CLASSES, Candidate, Floats, Image
 
 
 def crops(*marks: int) -> Image:

@@ -14,13 +14,13 @@ from page_kit import CLASSIC
 from live_digits import classifier, reader
 from live_digits.config import ReadingSettings, Settings
 from live_digits.config_file import load
+from live_digits.core.types import Box, Digit, Frame, Image, Reading
 from live_digits.demo import DemoScene
 from live_digits.pipeline import Vision
 from live_digits.reader import RECHECK, Follower, Seen, read_moving, read_picture
 from live_digits.reading import judge
 from live_digits.reading.cutouts import Cutouts, cut
 from live_digits.reading.questions import VOTES, Answer, answered, as_judge
-from live_digits.types import Box, Digit, Frame, Image, Reading
 
 FPS = 30
 SETTINGS = load()

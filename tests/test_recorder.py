@@ -27,7 +27,7 @@ from recorder_kit import (
 import av
 
 from live_digits import film as film_room
-from live_digits.errors import RecordingError
+from live_digits.core.errors import RecordingError
 from live_digits.recorder import Recorder
 from live_digits.session import RAW, READINGS, SESSION, VIDEO, parts
 

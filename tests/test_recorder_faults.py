@@ -35,11 +35,11 @@ from recorder_kit import (
 )
 
 from live_digits import recorder
-from live_digits.errors import RecordingError
+from live_digits.core.errors import RecordingError
+from live_digits.core.types import Image, Reading
 from live_digits.film import Film
 from live_digits.recorder import Recorder
 from live_digits.session import RAW, Lines
-from live_digits.types import Image, Reading
 
 
 def test_write_never_waits_and_drops_are_counted(
@@ -247,7 +247,7 @@ def test_a_folder_without_permission_is_named() -> None:
         import os, sys, tempfile
         from pathlib import Path
         from recorder_kit import opened
-        from live_digits.errors import RecordingError
+        from live_digits.core.errors import RecordingError
         folder = Path(sys.argv[1])
         if os.geteuid() == 0:
             os.setuid(65534)

@@ -29,7 +29,7 @@ from recordings_kit import (
 import av
 
 from live_digits import cli, film
-from live_digits.errors import RecordingError
+from live_digits.core.errors import RecordingError
 from live_digits.recordings import Session, look, sessions
 from live_digits.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO
 

@@ -23,7 +23,7 @@ from recordings_kit import FRAMES, begin, content, crash, plays, put, record, sn
 
 from live_digits import recordings, session
 from live_digits.config import SourceSettings
-from live_digits.errors import SourceError
+from live_digits.core.errors import SourceError
 from live_digits.film import Film
 from live_digits.recordings import look, sessions
 from live_digits.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO

@@ -19,7 +19,7 @@ from recordings_kit import (
     recording_run,
 )
 
-from live_digits.errors import SourceError
+from live_digits.core.errors import SourceError
 from live_digits.recordings import look
 from live_digits.session import RAW, READINGS, VIDEO
 from live_digits.video import decode_parts

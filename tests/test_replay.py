@@ -24,10 +24,10 @@ from recordings_kit import (
 
 from live_digits import film
 from live_digits.config import SourceSettings
-from live_digits.errors import SourceError
+from live_digits.core.errors import SourceError
+from live_digits.core.types import Image
 from live_digits.session import RAW, VIDEO
 from live_digits.sources import open_source
-from live_digits.types import Image
 from live_digits.video import decode_parts, frame_bgr
 
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from label_kit import LEFT, RIGHT, SETTINGS, WHOLE, candidate, pages, rows, split
 
 from live_digits.config import ReadingSettings
+from live_digits.core.types import NOT_A_DIGIT, Box, Candidate, Digit, Floats, Rejected
 from live_digits.reading.classes import JUDGED, LETTER, MARK, PART, REASONS, SIGN
 from live_digits.reading.resolution import Resolution, numbered, rejection, resolve_once
-from live_digits.types import NOT_A_DIGIT, Box, Candidate, Digit, Floats, Rejected
 
 
 @pytest.mark.parametrize(

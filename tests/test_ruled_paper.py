@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from page_kit import PAPER, SIZES, crossed_lines, hostile, missed, page, squared
 
+from live_digits.core.types import Box
 from live_digits.pipeline import find
 from live_digits.pixels import above
 from live_digits.rulings import rulings
-from live_digits.types import Box
 
 
 @pytest.mark.parametrize("lean", [0.0, 0.05, 0.1, 0.15, -0.2, 0.25])

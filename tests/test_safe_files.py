@@ -24,9 +24,8 @@ from live_digits.batch import Batch, Saver
 from live_digits.bench.report import Files
 from live_digits.config import Settings
 from live_digits.config_file import load, write_back
-from live_digits.errors import ConfigError, ModelError, RecordingError, SourceError
-from live_digits.pictures import save_png
-from live_digits.safe_files import (
+from live_digits.core.errors import ConfigError, ModelError, RecordingError, SourceError
+from live_digits.core.safe_files import (
     is_regular,
     new_file,
     open_regular,
@@ -35,10 +34,11 @@ from live_digits.safe_files import (
     read_regular,
     replacing,
 )
+from live_digits.core.types import Reading
+from live_digits.pictures import save_png
 from live_digits.training import evaluate
 from live_digits.training.data import DataError
 from live_digits.training.train import train
-from live_digits.types import Reading
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
 PRECIOUS = b"what nobody may touch\n" * 200
@@ -99,7 +99,7 @@ def test_what_is_exchanged_between_look_and_opening_is_seen(
             path.symlink_to(precious) if kind == "link" else os.mkfifo(path)
         return seen
 
-    monkeypatch.setattr("live_digits.safe_files.os.lstat", exchange)
+    monkeypatch.setattr("live_digits.core.safe_files.os.lstat", exchange)
     with pytest.raises(OSError):  # noqa: PT011 (each in the system's own words)
         open_regular(path, os.O_RDONLY)
 

@@ -26,8 +26,8 @@ import live_digits
 from live_digits import brush, cli, v4l2
 from live_digits.camera import Listed
 from live_digits.cli.common import Tenths, print_table
+from live_digits.core.sanitize import json_line, sanitize
 from live_digits.doctor import Check
-from live_digits.sanitize import json_line, sanitize
 from live_digits.session import READINGS, SESSION
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="its file names hold no such signs")

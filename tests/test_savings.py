@@ -20,11 +20,11 @@ from live_digits import app, overlay, painter
 from live_digits.app import App, Options, Outcome
 from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
 from live_digits.config import PipelineSettings, Settings
+from live_digits.core.types import Frame, Image, Reading, Status
 from live_digits.looker import Looker
 from live_digits.pipeline import Vision, find
 from live_digits.reader import Follower
 from live_digits.reading.questions import answered, as_judge
-from live_digits.types import Frame, Image, Reading, Status
 from live_digits.window import Command
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")

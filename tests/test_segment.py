@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from live_digits.core.types import Box, Image
 from live_digits.segment import MOST_PROPOSALS, Blob, Proposal, propose, union
-from live_digits.types import Box, Image
 
 Labels = npt.NDArray[np.int32]
 Found = tuple[tuple[Proposal, ...], Labels]

@@ -39,13 +39,13 @@ from live_digits.config import (
     option_of,
     slider_max,
 )
+from live_digits.core.errors import DisplayError
+from live_digits.core.types import Classifier, Floats, Image, Reading
 from live_digits.demo import DemoScene
-from live_digits.errors import DisplayError
 from live_digits.link import Limits
 from live_digits.reading import judge
 from live_digits.session import READINGS, VIDEO
 from live_digits.sources import Source
-from live_digits.types import Classifier, Floats, Image, Reading
 from live_digits.video import video_frames
 from live_digits.window import TITLE, Command, Window, check_display
 

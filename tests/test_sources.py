@@ -23,14 +23,14 @@ from source_kit import (
 )
 
 from live_digits import sources
-from live_digits.errors import SourceError
+from live_digits.core.errors import SourceError
+from live_digits.core.types import Image
 from live_digits.sources import (
     expand_inputs,
     is_picture,
     is_video,
     open_source,
 )
-from live_digits.types import Image
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live_digits.config import TrackerSettings
+from live_digits.core.types import Box, Candidate, Track
 from live_digits.tracker import Tracker
-from live_digits.types import Box, Candidate, Track
 
 FPS = 30
 SETTINGS = TrackerSettings(expiry=0.3)

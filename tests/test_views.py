@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 from overlay_kit import SIZES, Text, paper
 
-from live_digits.types import (
-    VIEWS,
-    Stages,
-)
+from live_digits.core.types import VIEWS, Stages
 from live_digits.views import contact_sheet, stage_view
 
 # --- stage views ---

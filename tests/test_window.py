@@ -32,8 +32,8 @@ from live_digits.config import (
     profile_defaults,
     slider_max,
 )
+from live_digits.core.types import VIEWS
 from live_digits.session import READINGS, SESSION
-from live_digits.types import VIEWS
 from live_digits.window import PARAMETERS, SHEET, TITLE, Command, command_of, describe
 
 # --- no display needed ---

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from live_digits.config import Settings
+from live_digits.core.types import Classifier, Frame, Image
 from live_digits.reader import read_picture
 from live_digits.reading import judge
 from live_digits.reading.judge import LearnedJudge
 from live_digits.training import evaluate, prose
-from live_digits.types import Classifier, Frame, Image
 
 
 @pytest.fixture(scope="module")

@@ -11,21 +11,22 @@ import numpy as np
 import pytest
 from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, asking, wait_until
 
-from live_digits import auto, worker
+from live_digits import auto
 from live_digits.app import App, Options, Outcome
 from live_digits.auto import Found
 from live_digits.config import PipelineSettings, Settings
+from live_digits.core import worker
+from live_digits.core.errors import WorkerError
+from live_digits.core.types import Floats, Image, Reading, Status
+from live_digits.core.worker import MOST_REPLACED
 from live_digits.demo import DemoScene
-from live_digits.errors import WorkerError
 from live_digits.hand_worker import HandsWorker
 from live_digits.hands import Hand
 from live_digits.inference import InferenceWorker
 from live_digits.landmarker import Landmarker
 from live_digits.looker import Looker
 from live_digits.pipeline import Vision, find
-from live_digits.types import Floats, Image, Reading, Status
 from live_digits.window import Command
-from live_digits.worker import MOST_REPLACED
 
 CROPS = np.zeros((1, 28, 28), np.uint8)
 PAGE = DemoScene(320, 240, seed=7, digits=6).render(0.0)

@@ -29,10 +29,10 @@ from live_digits.config import (
     PipelineSettings,
     Settings,
 )
-from live_digits.errors import SourceError
+from live_digits.core.errors import SourceError
+from live_digits.core.types import Frame
 from live_digits.pictures import load_picture
 from live_digits.reader import read_picture
-from live_digits.types import Frame
 from live_digits.video import video_frames
 
 # --- pictures ---

@@ -21,7 +21,7 @@ from wrong_kit import FUZZ_SECONDS, few, one_line
 
 from live_digits import classifier
 from live_digits.classifier import ApartClassifier, LiteRTClassifier
-from live_digits.errors import ModelError
+from live_digits.core.errors import ModelError
 from live_digits.inference import InferenceWorker
 
 

@@ -23,9 +23,9 @@ from live_digits.config import (
     option_of,
     slider_max,
 )
+from live_digits.core.types import Frame, Image
 from live_digits.pipeline import MOST_BOXES, find
 from live_digits.reader import read_picture
-from live_digits.types import Frame, Image
 
 BARS = [option_of(PipelineSettings, name) for name in TRACKBARS]
 POSITIONS = st.tuples(

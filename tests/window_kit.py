@@ -29,8 +29,8 @@ from live_digits.config import (
     PipelineSettings,
 )
 from live_digits.config_file import load
+from live_digits.core.types import Image
 from live_digits.session import READINGS, SESSION, VIDEO
-from live_digits.types import Image
 from live_digits.window import PARAMETERS
 
 PATIENCE = 30.0

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from hypothesis import HealthCheck, settings
 
-from live_digits.errors import LiveDigitsError
+from live_digits.core.errors import LiveDigitsError
 
 few = settings(
     deadline=None, max_examples=60, suppress_health_check=list(HealthCheck), database=None

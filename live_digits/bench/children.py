@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from live_digits.bench.display import Place
-from live_digits.errors import LiveDigitsError
-from live_digits.isolated_process import isolated_environment, isolated_module
+from live_digits.core.errors import LiveDigitsError
+from live_digits.core.isolated_process import isolated_environment, isolated_module
 
 _LONGEST = 300
 """Characters of a failure's last line that are told."""

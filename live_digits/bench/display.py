@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from live_digits.errors import DisplayError
+from live_digits.core.errors import DisplayError
 
 _SCREEN = "1920x1080x24"
 _PATIENCE = 20.0

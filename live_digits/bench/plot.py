@@ -8,7 +8,7 @@ from typing import Any
 from live_digits.bench.report import Report
 from live_digits.bench.stages import Compared
 from live_digits.bench.variants import AFTER, CLASSIC, DEFAULT, NOTHING_SAVED, VISION
-from live_digits.errors import MissingExtraError
+from live_digits.core.errors import MissingExtraError
 
 _SHOWN = (CLASSIC.name, NOTHING_SAVED.name, DEFAULT.name)
 _INK, _SOFT = "#22262c", "#8a8f98"

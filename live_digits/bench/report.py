@@ -31,9 +31,9 @@ from live_digits.bench.variants import (
     Variant,
 )
 from live_digits.config import HandsSettings
-from live_digits.errors import ConfigError, LiveDigitsError, MissingExtraError
+from live_digits.core.errors import ConfigError, LiveDigitsError, MissingExtraError
+from live_digits.core.safe_files import probe, replacing
 from live_digits.hand_worker import open_hands
-from live_digits.safe_files import probe, replacing
 
 _PATIENCE = 120.0
 """Seconds beyond its own that a part may take to start and end."""

@@ -12,7 +12,7 @@ from typing import Any
 from live_digits.bench.children import call
 from live_digits.bench.display import Place
 from live_digits.bench.spread import Spread, spread
-from live_digits.isolated_process import isolated_module
+from live_digits.core.isolated_process import isolated_module
 
 PYTHON, CV2, PICTURE, LABEL = "Python alone", "import cv2", "first picture", "first label"
 _PATIENCE = 60.0

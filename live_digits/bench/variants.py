@@ -17,12 +17,12 @@ import numpy as np
 from live_digits import pipeline
 from live_digits.bench.spread import Stopwatch
 from live_digits.config import Settings, profile_defaults
+from live_digits.core.types import Classifier, Floats, Frame, Image, Reading, Status
 from live_digits.looker import FRESH, changed, thumbnail
 from live_digits.overlay import draw
 from live_digits.pipeline import Vision, crops, find, grey_of
 from live_digits.reader import Follower, Seen
 from live_digits.reading.questions import Question, answered, as_judge
-from live_digits.types import Classifier, Floats, Frame, Image, Reading, Status
 
 VISION = (
     "compare", "grey", "light", "rulings", "blur", "edges", "dilated", "ink", "contours", "pieces",

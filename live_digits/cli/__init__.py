@@ -21,9 +21,9 @@ import typer
 from live_digits import __version__
 from live_digits.cli import files, live, models
 from live_digits.cli.common import app, put, say
-from live_digits.errors import LiveDigitsError, reason
-from live_digits.isolated_process import isolate_pools
-from live_digits.sanitize import sanitize
+from live_digits.core.errors import LiveDigitsError, reason
+from live_digits.core.isolated_process import isolate_pools
+from live_digits.core.sanitize import sanitize
 
 __all__ = ["COMMANDS", "files", "invoke", "live", "main", "models"]
 

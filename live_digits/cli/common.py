@@ -15,7 +15,7 @@ import typer
 
 from live_digits.config import PROFILES, Settings, SourceSettings, option_of
 from live_digits.config_file import load
-from live_digits.sanitize import json_line, sanitize
+from live_digits.core.sanitize import json_line, sanitize
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

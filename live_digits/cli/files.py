@@ -31,8 +31,8 @@ from live_digits.cli.common import (
     show_json,
 )
 from live_digits.cli.common import as_json as as_line
-from live_digits.errors import ConfigError
-from live_digits.sanitize import sanitize
+from live_digits.core.errors import ConfigError
+from live_digits.core.sanitize import sanitize
 
 if TYPE_CHECKING:
     from live_digits.batch import Batch, Read

@@ -34,12 +34,12 @@ from live_digits.config import (
     HandsSettings,
     Settings,
 )
-from live_digits.errors import ConfigError
-from live_digits.safe_files import open_target
+from live_digits.core.errors import ConfigError
+from live_digits.core.safe_files import open_target
 
 if TYPE_CHECKING:
     from live_digits.app import Outcome
-    from live_digits.types import Reading
+    from live_digits.core.types import Reading
 
 SERVER_SECONDS = 10.0
 """How long a run lasts where there is no display and nothing else was asked for."""
@@ -123,7 +123,7 @@ def run(
 
 def _window(settings: Settings) -> Any:
     """The window, or None where there is no display; it says so."""
-    from live_digits.errors import DisplayError
+    from live_digits.core.errors import DisplayError
     from live_digits.window import Window
 
     try:

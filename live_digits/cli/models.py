@@ -28,8 +28,8 @@ from live_digits.cli.common import (
     show_json,
 )
 from live_digits.config import Settings
-from live_digits.errors import ConfigError
-from live_digits.sanitize import sanitize
+from live_digits.core.errors import ConfigError
+from live_digits.core.sanitize import sanitize
 
 
 @app.command()

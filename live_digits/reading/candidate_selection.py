@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from live_digits.types import NOT_A_DIGIT, Candidate, Floats
+from live_digits.core.types import NOT_A_DIGIT, Candidate, Floats
 
 
 def select(candidates: Sequence[Candidate], verdicts: Floats) -> tuple[int, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from live_digits.types import CLASSES, NOT_A_DIGIT, Floats
+from live_digits.core.types import CLASSES, NOT_A_DIGIT, Floats
 
 LETTER, SIGN, PART, MARK = 10, 11, 12, 13
 """What is no digit: a letter; an operator, bracket or comma; a part of a digit or several digits;

@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.core.types import CROP_SIZE, Floats, Image
 from live_digits.pipeline import Vision, crops
-from live_digits.types import CROP_SIZE, Floats, Image
 
 SIDE = 48
 """Side of a surrounding, pixels: more shows finer strokes and costs time as its square."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.core.types import NOT_A_DIGIT, Candidate, Floats
 from live_digits.reading.classes import JUDGED
-from live_digits.types import NOT_A_DIGIT, Candidate, Floats
 
 NEIGHBOURS = 16
 """Neighbours that are looked at: more cost time and bring little."""

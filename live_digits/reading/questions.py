@@ -12,9 +12,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from live_digits.core.types import CROP_SIZE, Candidate, Classifier, Floats, Image
 from live_digits.reading.classes import JUDGED, from_crops
 from live_digits.reading.cutouts import Cutouts, nothing
-from live_digits.types import CROP_SIZE, Candidate, Classifier, Floats, Image
 
 VOTES = 6
 """Answers that a running mean remembers: more are steadier and slower to change."""

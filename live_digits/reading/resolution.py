@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from live_digits.config import ReadingSettings
+from live_digits.core.types import NOT_A_DIGIT, Box, Candidate, Digit, Floats, Rejected
 from live_digits.reading.candidate_selection import select
 from live_digits.reading.classes import REASONS, reason_of
-from live_digits.types import NOT_A_DIGIT, Box, Candidate, Digit, Floats, Rejected
 
 UNSURE = "unsure"
 """The reason of what is rather a digit than not, but not surely enough to be shown as one."""

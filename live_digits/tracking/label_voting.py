@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from live_digits.config import ReadingSettings
+from live_digits.core.types import CLASSES, NOT_A_DIGIT, Candidate, Digit, Floats, Track
 from live_digits.reading.candidate_selection import select
 from live_digits.reading.classes import JUDGED, from_crops
 from live_digits.reading.questions import VOTES, Answer, Page, averaged, stacked
 from live_digits.reading.resolution import Resolution, rejection, untouched
-from live_digits.types import CLASSES, NOT_A_DIGIT, Candidate, Digit, Floats, Track
 
 
 @dataclass(frozen=True, slots=True)

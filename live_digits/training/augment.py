@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from live_digits.types import CROP_SIZE, Floats, Image
+from live_digits.core.types import CROP_SIZE, Floats, Image
 
 _CENTRE = (CROP_SIZE - 1) / 2
 _AXIS = np.arange(CROP_SIZE) - _CENTRE

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.core.types import CLASSES, CROP_SIZE, Floats
 from live_digits.training import data
 from live_digits.training.augment import Strength, augment
-from live_digits.types import CLASSES, CROP_SIZE, Floats
 
 Indices = npt.NDArray[np.int64]
 

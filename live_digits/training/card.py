@@ -12,12 +12,12 @@ from typing import Any
 import cv2
 import numpy as np
 
+from live_digits.core.safe_files import replacing
+from live_digits.core.types import CROP_SIZE, NOT_A_DIGIT, Floats, Image
 from live_digits.reading.judge import CONTEXT, CONTEXT_INPUTS, JUDGE, JUDGE_INPUTS, Row
-from live_digits.safe_files import replacing
 from live_digits.training import data, models, plots
 from live_digits.training.fonts import Fonts
 from live_digits.training.sources import Source
-from live_digits.types import CROP_SIZE, NOT_A_DIGIT, Floats, Image
 
 Probabilities = Callable[[Image], Floats]
 

@@ -14,14 +14,11 @@ import cv2
 import numpy as np
 
 from live_digits.config import shown
-from live_digits.errors import SourceError, reason
-from live_digits.outside import read_bytes
-from live_digits.pictures import Picture, open_picture
-from live_digits.safe_files import replacing
-from live_digits.sanitize import sanitize
-from live_digits.training import data
-from live_digits.training.plots import draw_confusion
-from live_digits.types import (
+from live_digits.core.errors import SourceError, reason
+from live_digits.core.safe_files import replacing
+from live_digits.core.safe_yaml import read_bytes
+from live_digits.core.sanitize import sanitize
+from live_digits.core.types import (
     CLASSES,
     CROP_SIZE,
     NOT_A_DIGIT,
@@ -32,6 +29,9 @@ from live_digits.types import (
     Image,
     Reading,
 )
+from live_digits.pictures import Picture, open_picture
+from live_digits.training import data
+from live_digits.training.plots import draw_confusion
 
 Reader = Callable[[Path], Reading]
 """Reads one picture file."""

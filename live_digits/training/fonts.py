@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits.errors import LiveDigitsError, MissingExtraError
+from live_digits.core.errors import LiveDigitsError, MissingExtraError
+from live_digits.core.types import Image
 from live_digits.training.glyphs import Alphabet, square_of
-from live_digits.types import Image
 
 SUFFIXES = (".ttf", ".otf", ".woff")
 DIGITS = "0123456789"

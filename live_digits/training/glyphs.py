@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.types import Floats, Image
+from live_digits.core.types import Floats, Image
 
 SIDE = 84
 """Side of the squares in which glyphs of fonts are kept, and thinned, pixels; the glyph has 20/28

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.core.types import NOT_A_DIGIT, Floats, Image
 from live_digits.reading.candidate_selection import select
 from live_digits.reading.classes import JUDGED
 from live_digits.reading.cutouts import Cutouts
@@ -21,7 +22,6 @@ from live_digits.training import judge_networks as networks
 from live_digits.training.labelling import read_as
 from live_digits.training.models import keras_module
 from live_digits.training.page_set import Sample, Told
-from live_digits.types import NOT_A_DIGIT, Floats, Image
 
 BATCH = 256
 """Candidates of a batch."""

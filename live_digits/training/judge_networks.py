@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from live_digits.core.types import CLASSES, CROP_SIZE
 from live_digits.reading.classes import JUDGED
 from live_digits.reading.cutouts import NEAR_CHANNELS, SHAPES, SIDE, WIDE_CHANNELS
 from live_digits.reading.neighbours import NEIGHBOURS, OWN, PAIR
 from live_digits.training.models import keras_module
-from live_digits.types import CLASSES, CROP_SIZE
 
 _NEAR, _WIDE = (16, 32, 48, 64), (16, 32, 48, 48)
 """Filters of each window's convolutions, each of which halves it."""

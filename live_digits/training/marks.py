@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.core.types import Floats, Image
 from live_digits.reading.classes import LETTER, MARK, SIGN
 from live_digits.training import strokes
 from live_digits.training.glyphs import SIDE, Glyphs, bones, leaned, redrawn, square_of
-from live_digits.types import Floats, Image
 
 Ids = npt.NDArray[np.uint16]
 

@@ -8,8 +8,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from live_digits.errors import MissingExtraError, ModelError
-from live_digits.types import CLASSES, CROP_SIZE
+from live_digits.core.errors import MissingExtraError, ModelError
+from live_digits.core.types import CLASSES, CROP_SIZE
 
 _HIDDEN = 128
 _CNN_FIRST = 16

@@ -20,10 +20,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.core.types import NOT_A_DIGIT, Candidate, Floats
 from live_digits.reading.classes import MARK
 from live_digits.reading.cutouts import Cutouts
 from live_digits.training.labelling import UNTAUGHT, LabelledPage, labelled
-from live_digits.types import NOT_A_DIGIT, Candidate, Floats
 
 _JOB = 8
 """Pages that a worker process draws at a time."""

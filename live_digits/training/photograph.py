@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.core.types import Box, Floats, Image
 from live_digits.training.marks import OTHER, Ids
 from live_digits.training.scenes import smooth, some
-from live_digits.types import Box, Floats, Image
 
 Quad = npt.NDArray[np.float64]
 """Four corners, 4×2: top left, top right, bottom right, bottom left."""

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from live_digits.errors import MissingExtraError
-from live_digits.types import CLASSES, Floats, Image
+from live_digits.core.errors import MissingExtraError
+from live_digits.core.types import CLASSES, Floats, Image
 
 BINS = 15
 """Bins of confidence of the reliability diagram and of the calibration error."""

@@ -12,8 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from live_digits.core.types import Box, Floats, Image
 from live_digits.training import fonts
-from live_digits.types import Box, Floats, Image
 
 KINDS = ("prose", "list", "bill", "form", "sums", "words")
 """Text with a few numbers; a word and a number a line; words and a column of prices; names and

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.core.types import Box, Floats, Image
 from live_digits.training import photograph, scenes, sheets
 from live_digits.training.glyphs import Glyphs, Scenery
 from live_digits.training.marks import (
@@ -27,7 +28,6 @@ from live_digits.training.marks import (
     Sheet,
 )
 from live_digits.training.scenes import smooth, some
-from live_digits.types import Box, Floats, Image
 
 SIZES = ((640, 480), (800, 600), (1024, 768), (1280, 720), (960, 720), (720, 960), (720, 1280))
 _SMALL = ((96, 96), (160, 120), (120, 160), (240, 180), (320, 240), (240, 320), (480, 360))

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.errors import LiveDigitsError
+from live_digits.core.errors import LiveDigitsError
+from live_digits.core.types import Floats, Image
 from live_digits.training.glyphs import Scenery
-from live_digits.types import Floats, Image
 
 Point = npt.NDArray[np.float64]
 

@@ -16,9 +16,9 @@ from typing import Any
 import cv2
 import numpy as np
 
+from live_digits.core.types import Image
 from live_digits.training.data import EXTRAS, PHOTOGRAPHED, DataError, held_out, sha256
 from live_digits.training.glyphs import Scenery, Writing, square_of
-from live_digits.types import Image
 
 Say = Callable[[str], None]
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.types import Image
+from live_digits.core.types import Image
 
 Points = npt.NDArray[np.float64]
 Glyph = tuple[tuple[tuple[float, float], ...], ...]

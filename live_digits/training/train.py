@@ -17,9 +17,10 @@ import cv2
 import numpy as np
 import yaml
 
-from live_digits.errors import ModelError
+from live_digits.core.errors import ModelError
+from live_digits.core.safe_files import replacing
+from live_digits.core.types import CLASSES, NOT_A_DIGIT, Floats, Image
 from live_digits.reading.judge import CONTEXT, JUDGE
-from live_digits.safe_files import replacing
 from live_digits.training import data, models, page_set, plots
 from live_digits.training import judge as judging
 from live_digits.training.augment import augment
@@ -33,7 +34,6 @@ from live_digits.training.optimizer import muon
 from live_digits.training.page_set import Sample
 from live_digits.training.render import Page, page
 from live_digits.training.sources import Source, scenery, writing
-from live_digits.types import CLASSES, NOT_A_DIGIT, Floats, Image
 
 _PAGE_CROPS = 50_000
 """Most digits of drawn pages, and most others, that train the crop network: more of them crowd out

@@ -14,7 +14,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from typing import Generic, TypeVar
 
-from live_digits.errors import WorkerError
+from live_digits.core.errors import WorkerError
 
 MOST_FAILURES = 3
 """Failures in a row after which a worker gives up; after each what it owns is made anew."""

@@ -21,8 +21,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from live_digits.errors import reason
-from live_digits.sanitize import sanitize
+from live_digits.core.errors import reason
+from live_digits.core.sanitize import sanitize
 
 if TYPE_CHECKING:
     import numpy as np
@@ -185,7 +185,9 @@ class IsolatedProcess:
             IsolatedProcessError: with what the factory raised, or how the process ended.
         """
         try:
-            process = start_isolated("from live_digits.isolated_process import _serve; _serve()")
+            process = start_isolated(
+                "from live_digits.core.isolated_process import _serve; _serve()"
+            )
         except OSError as e:
             raise IsolatedProcessError(
                 f"no process can be started for it: {e.strerror or e}"

@@ -1,0 +1,1 @@
+"""Core: values, errors, threads and files that every room uses."""
