@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from live_digits.batch import read_file
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.reading.judge import load
 from live_digits.training.evaluate import evaluate_folder
 from live_digits.training.train import ADAMW_RATE, RECIPES, SMOOTHING, Recipe, train

@@ -18,7 +18,7 @@ import numpy as np
 
 from live_digits import classifier
 from live_digits.air import PAUSE, Writer
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.core.types import CROP_SIZE
 from live_digits.hands import LANDMARKS, Hand
 

@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.config import PipelineSettings
+from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Box, Floats, Image
 from live_digits.crops import normalise
 from live_digits.pictures import load_picture

@@ -193,7 +193,7 @@ def mistakes_of(folder: Path, readings: Sequence[Json]) -> list[Json]:
 
 def measure_candidates(places: Places, name: str) -> tuple[str, Json]:
     """The share of true digits that finding offers a box for, on the three sets."""
-    from live_digits.config import Settings
+    from live_digits.config.settings import Settings
     from live_digits.pipeline import find
 
     shares: dict[str, Json] = {}
@@ -473,7 +473,7 @@ def shares_of_crops(crops: Image, labels: Image) -> Json:
         right: most probable of all classes; another, refused: likewise; shown_wrong: another
         digit from `reading.confidence` on, whatever the rest.
     """
-    from live_digits.config import ReadingSettings
+    from live_digits.config.settings import ReadingSettings
 
     p = crop_answers(crops)
     best, digit = p.argmax(axis=1), p[:, :NOT_A_DIGIT].argmax(axis=1)

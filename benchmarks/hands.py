@@ -21,7 +21,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Frame, Reading
 from live_digits.demo import DemoScene
 from live_digits.hand_worker import reduced

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Frame, Image
 from live_digits.pictures import load_picture
 from live_digits.pipeline import WORKING_SIDE

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Digit, Frame, Reading
 from live_digits.demo import DemoScene
 from live_digits.reader import Follower

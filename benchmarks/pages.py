@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from live_digits import demo
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.core.types import Classifier, Frame
 from live_digits.pipeline import WORKING_SIDE, find
 from live_digits.reader import read_picture

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from live_digits.config import PipelineSettings
+from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import CROP_SIZE, NOT_A_DIGIT, Box, Floats, Image
 from live_digits.pipeline import find
 from live_digits.reading.candidate_selection import select

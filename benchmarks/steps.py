@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 
 from live_digits import ink, pipeline, rulings, segment
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.core.types import Classifier, Frame, Image
 from live_digits.reader import read_picture
 from live_digits.reading.judge import load

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from live_digits.classifier import load
-from live_digits.config import ReadingSettings
+from live_digits.config.settings import ReadingSettings
 from live_digits.core.types import NOT_A_DIGIT
 from live_digits.crops import normalise
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.core.types import Frame
 from live_digits.overlay import annotate
 from live_digits.reader import read_picture

@@ -18,8 +18,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from live_digits.auto import LONGEST_STEP, Found, Search
-from live_digits.config import TRACKBARS, PipelineSettings, Settings, as_dict, profile_defaults
-from live_digits.config_file import find_config, user_config_path, write_back
+from live_digits.config.file import find_config, user_config_path, write_back
+from live_digits.config.settings import (
+    TRACKBARS,
+    PipelineSettings,
+    Settings,
+    as_dict,
+    profile_defaults,
+)
 from live_digits.core.errors import HandsError, LiveDigitsError, RecordingError, WorkerError, reason
 from live_digits.core.types import Box, Classifier, Frame, Image, Reading, RecordingSummary, Status
 from live_digits.deck import Deck

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from live_digits.config import PipelineSettings, Settings, profile_defaults
+from live_digits.config.settings import PipelineSettings, Settings, profile_defaults
 from live_digits.core.types import Classifier, Frame, Image, Reading
 from live_digits.reader import read_picture
 

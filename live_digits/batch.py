@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from live_digits.auto import search
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.core.errors import RecordingError, SourceError
 from live_digits.core.safe_files import free_names, new_file, probe
 from live_digits.core.types import Classifier, Frame, Image, Reading

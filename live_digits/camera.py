@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from live_digits import v4l2
-from live_digits.config import SourceSettings
+from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Image, Mode, SourceInfo
 from live_digits.link import Limits

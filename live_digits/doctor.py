@@ -12,8 +12,8 @@ from functools import partial
 from pathlib import Path
 
 from live_digits import classifier, sources, window
-from live_digits.config import Settings
-from live_digits.config_file import find_config, load
+from live_digits.config.file import find_config, load
+from live_digits.config.settings import Settings
 from live_digits.core.errors import LiveDigitsError, ModelError, reason
 from live_digits.reading import judge
 

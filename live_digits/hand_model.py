@@ -15,7 +15,7 @@ from typing import IO
 
 import platformdirs
 
-from live_digits.config import HandsSettings
+from live_digits.config.settings import HandsSettings
 from live_digits.core.errors import HandsError
 
 MODEL_URL = (

@@ -20,7 +20,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits.config import HandsSettings
+from live_digits.config.settings import HandsSettings
 from live_digits.core.errors import HandsError, MissingExtraError
 from live_digits.core.types import Floats, Image
 from live_digits.core.worker import Worker, percentiles

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from live_digits.air import Writer
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.core.types import Air, Frame, Image, Reading, Ring
 from live_digits.gestures import GESTURES, Watch
 from live_digits.hand_worker import STALE, HandsWorker

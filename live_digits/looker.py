@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from live_digits.config import PipelineSettings
+from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Floats, Frame, Image
 from live_digits.core.worker import Worker
 from live_digits.motion import apart

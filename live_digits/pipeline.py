@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits import ink as inks
-from live_digits.config import PipelineSettings
+from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import CROP_SIZE, Box, Candidate, Image, Stages
 from live_digits.crops import normalise
 from live_digits.pixels import above, halved

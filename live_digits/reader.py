@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from live_digits.config import PipelineSettings, ReadingSettings, Settings
+from live_digits.config.settings import PipelineSettings, ReadingSettings, Settings
 from live_digits.core.types import Box, Classifier, Digit, Frame, Image, Reading, Track
 from live_digits.lines import reading_order
 from live_digits.pipeline import Vision, crops, find

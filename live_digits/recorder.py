@@ -31,7 +31,7 @@ import numpy as np
 import av
 
 import live_digits
-from live_digits.config import RecordingSettings
+from live_digits.config.settings import RecordingSettings
 from live_digits.core.errors import RecordingError, reason
 from live_digits.core.types import Image, Reading, RecordingSummary
 from live_digits.film import FAILURES, Film

@@ -21,7 +21,7 @@ import cv2  # noqa: F401 (before av: see pyproject.toml)
 import av
 
 from live_digits.camera import Camera, cameras_there, describe_cameras, list_cameras
-from live_digits.config import SourceSettings
+from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError, redact, without_address
 from live_digits.core.types import Frame, Image, Mode, Signal, SourceInfo
 from live_digits.demo import DemoScene

@@ -15,7 +15,7 @@ from typing import IO
 
 import numpy as np
 
-from live_digits.config import SourceSettings
+from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError, redact, too_many_pixels
 from live_digits.core.isolated_process import end, exactly, kill_group, start_isolated
 from live_digits.core.sanitize import sanitize

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.config import TrackerSettings
+from live_digits.config.settings import TrackerSettings
 from live_digits.core.types import Box, Candidate, Track
 
 _REACH = 0.6

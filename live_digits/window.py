@@ -19,7 +19,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from live_digits.config import (
+from live_digits.config.settings import (
     TRACKBARS,
     PipelineSettings,
     from_slider,

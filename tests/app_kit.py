@@ -25,12 +25,7 @@ import av
 
 from live_digits import overlay, painter
 from live_digits.app import App, Options, Outcome
-from live_digits.config import (
-    HandsSettings,
-    PipelineSettings,
-    RecordingSettings,
-    Settings,
-)
+from live_digits.config.settings import HandsSettings, PipelineSettings, RecordingSettings, Settings
 from live_digits.core.types import Frame, Image, Reading, Status
 from live_digits.demo import DemoScene
 from live_digits.hand_worker import HandsWorker

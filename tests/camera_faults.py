@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import IO, Any
 
-from live_digits.config import SourceSettings
+from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Frame
 from live_digits.sources import Source, describe_cameras, open_source

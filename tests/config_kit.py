@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from live_digits.config import Option, option_of, sections
-from live_digits.config_file import parse
+from live_digits.config.file import parse
+from live_digits.config.settings import Option, option_of, sections
 from live_digits.core.errors import ConfigError
 
 EVERY = [(section, f.name) for section, kind in sections().items() for f in fields(kind)]

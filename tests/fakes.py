@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from live_digits import film
-from live_digits.config import PipelineSettings
+from live_digits.config.settings import PipelineSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import (
     CLASSES,

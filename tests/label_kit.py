@@ -6,7 +6,7 @@ import numpy as np
 from fakes import judged
 from hypothesis import strategies as st
 
-from live_digits.config import ReadingSettings
+from live_digits.config.settings import ReadingSettings
 from live_digits.core.types import Box, Candidate, Floats
 from live_digits.reading.classes import JUDGED, MARK
 

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.config import profile_defaults
+from live_digits.config.settings import profile_defaults
 from live_digits.core.types import Box, Candidate, Image, Stages
 from live_digits.pipeline import Vision, find
 

@@ -13,7 +13,7 @@ import yaml
 
 import av
 
-from live_digits.config import RecordingSettings
+from live_digits.config.settings import RecordingSettings
 from live_digits.core.errors import RecordingError
 from live_digits.core.types import Box, Digit, Image, Reading
 from live_digits.recorder import Recorder

@@ -18,7 +18,7 @@ from program_kit import environment, program
 import av
 
 from live_digits import session
-from live_digits.config import RecordingSettings
+from live_digits.config.settings import RecordingSettings
 from live_digits.core.types import Box, Digit, Image, Reading
 from live_digits.recorder import Recorder
 from live_digits.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO, parts

@@ -19,7 +19,7 @@ import av
 
 from live_digits import camera as cameras
 from live_digits import sources
-from live_digits.config import SourceSettings
+from live_digits.config.settings import SourceSettings
 from live_digits.core.types import Frame, Image
 from live_digits.link import Limits
 from live_digits.sources import (

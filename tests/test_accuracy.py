@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from live_digits import demo
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Classifier, Frame, Image
 from live_digits.demo import DemoScene
 from live_digits.reader import read_picture

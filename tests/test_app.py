@@ -39,7 +39,7 @@ from fakes import (
 from live_digits import cli
 from live_digits.app import App, Options
 from live_digits.auto import Searcher, search, worth
-from live_digits.config import (
+from live_digits.config.settings import (
     PipelineSettings,
     RecordingSettings,
     Settings,

@@ -22,8 +22,8 @@ from app_kit import (
 )
 from fakes import FakeSource
 
-from live_digits.config import PipelineSettings, profile_defaults
-from live_digits.config_file import load
+from live_digits.config.file import load
+from live_digits.config.settings import PipelineSettings, profile_defaults
 from live_digits.core.types import VIEWS, Image
 from live_digits.pipeline import find
 from live_digits.window import Command

@@ -39,9 +39,7 @@ from fakes import (
 import av
 
 from live_digits import recorder
-from live_digits.config import (
-    PipelineSettings,
-)
+from live_digits.config.settings import PipelineSettings
 from live_digits.core.errors import RecordingError
 from live_digits.core.types import Image
 from live_digits.session import RAW, READINGS, SESSION, VIDEO, new_folder

@@ -125,7 +125,7 @@ def test_a_program_without_savings_is_one() -> None:
     from live_digits.app import App, Options
     from live_digits.bench.paced import _app
     from live_digits.bench.variants import Forgetful
-    from live_digits.config import Settings
+    from live_digits.config.settings import Settings
 
     def made(savings: bool) -> App:
         case = replace(SMALL, savings=savings)

@@ -31,7 +31,7 @@ from live_digits.bench.variants import (
     fitted,
     vision_of,
 )
-from live_digits.config import PROFILES, profile_defaults
+from live_digits.config.settings import PROFILES, profile_defaults
 from live_digits.core import types
 from live_digits.looker import changed, thumbnail
 

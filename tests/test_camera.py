@@ -28,7 +28,7 @@ from source_kit import (
 from live_digits import camera as cameras
 from live_digits import live_feed, sources, v4l2
 from live_digits.camera import Listed
-from live_digits.config import SourceSettings
+from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.sources import (
     describe_cameras,

@@ -30,7 +30,7 @@ from live_digits.classifier import (
     read_card,
     resolve,
 )
-from live_digits.config import ReadingSettings
+from live_digits.config.settings import ReadingSettings
 from live_digits.core.errors import ModelError
 from live_digits.core.types import CLASSES, NOT_A_DIGIT, Image
 

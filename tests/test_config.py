@@ -10,7 +10,8 @@ from config_kit import EVERY, STUDY, default, option, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_digits.config import (
+from live_digits.config.file import load, parse
+from live_digits.config.settings import (
     TRACKBARS,
     Option,
     PipelineSettings,
@@ -21,7 +22,6 @@ from live_digits.config import (
     slider_max,
     to_slider,
 )
-from live_digits.config_file import load, parse
 from live_digits.core.errors import ConfigError
 
 

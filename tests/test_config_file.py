@@ -13,7 +13,15 @@ from config_kit import EVERY, FILES, STUDY, default, refusal, written
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from live_digits.config import (
+from live_digits.config.file import (
+    default_config_path,
+    documented,
+    load,
+    parse,
+    parse_override,
+    write_back,
+)
+from live_digits.config.settings import (
     PipelineSettings,
     Settings,
     as_dict,
@@ -21,14 +29,6 @@ from live_digits.config import (
     option_of,
     profile_defaults,
     sections,
-)
-from live_digits.config_file import (
-    default_config_path,
-    documented,
-    load,
-    parse,
-    parse_override,
-    write_back,
 )
 from live_digits.core.errors import ConfigError
 

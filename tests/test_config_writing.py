@@ -10,9 +10,9 @@ from config_kit import FILES, written
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from live_digits import config_file
-from live_digits.config import as_dict
-from live_digits.config_file import default_config_path, documented, load, write_back
+from live_digits.config import file
+from live_digits.config.file import default_config_path, documented, load, write_back
+from live_digits.config.settings import as_dict
 from live_digits.core.errors import ConfigError
 
 # --- writing back ---
@@ -131,12 +131,12 @@ def test_the_working_folders_config_is_found_before_the_users(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     users = tmp_path / "home" / "config.yaml"
-    monkeypatch.setattr(config_file, "user_config_path", lambda: users)
-    assert config_file.find_config() is None
+    monkeypatch.setattr(file, "user_config_path", lambda: users)
+    assert file.find_config() is None
     users.parent.mkdir()
     written(users, "")
-    assert config_file.find_config() == users
+    assert file.find_config() == users
     written(tmp_path / "config.yaml", "")
-    found = config_file.find_config()
+    found = file.find_config()
     assert found is not None
     assert found.resolve() == (tmp_path / "config.yaml").resolve()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from page_kit import CLASSIC, PAPER, page, vision_of
 
-from live_digits.config import PipelineSettings
+from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Box, Candidate, Image
 from live_digits.pipeline import Vision, crops, find
 from live_digits.reading.cutouts import (

@@ -16,7 +16,7 @@ from fakes import FakeJudge, judged
 from label_kit import split
 from page_kit import vision_of
 
-from live_digits.config import ReadingSettings, Settings
+from live_digits.config.settings import ReadingSettings, Settings
 from live_digits.core.types import Box, Candidate, Floats, Frame, Image, Reading
 from live_digits.pipeline import Vision
 from live_digits.reader import Follower

@@ -200,7 +200,7 @@ def test_a_card_or_session_of_a_foreign_folder_chooses_no_code(
 
 
 def test_the_checkouts_own_config_is_told_only_where_it_chooses(shell: Shell) -> None:
-    from live_digits.config_file import chosen_by, default_config_path
+    from live_digits.config.file import chosen_by, default_config_path
 
     assert chosen_by(default_config_path()) == ""
     copied = shutil.copy(default_config_path(), shell.folder / "config.yaml")

@@ -15,7 +15,7 @@ import platformdirs
 import pytest
 
 from live_digits import hand_model, hand_worker
-from live_digits.config import HandsSettings
+from live_digits.config.settings import HandsSettings
 from live_digits.core.errors import HandsError, MissingExtraError
 from live_digits.hand_worker import HandsWorker
 from live_digits.landmarker import MediaPipeLandmarker

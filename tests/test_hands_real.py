@@ -22,7 +22,7 @@ from hands_kit import (
 )
 
 from live_digits import hand_worker, hands
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.core.errors import HandsError
 from live_digits.core.types import Box, Frame, Image
 from live_digits.hand_worker import HandsWorker

@@ -16,7 +16,7 @@ from program_kit import environment, program, starter_of
 from test_streams_live import Server
 
 from live_digits import stream
-from live_digits.config import SourceSettings
+from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.sources import open_source
 from live_digits.stream_worker import FRAME, HEAD, OPENED, WARNING

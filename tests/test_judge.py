@@ -179,7 +179,7 @@ def test_a_folder_with_a_judge_judges_and_one_without_reads_crops(model: Path) -
 def test_a_model_with_a_judge_reads_live_and_still(model: Path, profile: Any) -> None:
     from dataclasses import replace
 
-    from live_digits.config import Settings
+    from live_digits.config.settings import Settings
     from live_digits.core.types import Frame
     from live_digits.reader import Follower, read_picture
 

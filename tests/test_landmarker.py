@@ -66,7 +66,7 @@ def test_the_room_imports_no_mediapipe_and_the_landmarker_no_tensorflow() -> Non
         from pathlib import Path
         import numpy as np
         from live_digits import hand_worker, hands, landmarker
-        from live_digits.config import HandsSettings
+        from live_digits.config.settings import HandsSettings
         worker, line = hand_worker.open_hands(HandsSettings(model=sys.argv[1]))
         assert worker is not None and not line, line
         assert "mediapipe" not in sys.modules

@@ -16,7 +16,7 @@ from program_kit import environment
 from source_kit import picture, running, save
 
 from live_digits import pictures
-from live_digits.config import SourceSettings
+from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Box, Image
 from live_digits.pictures import load_picture, open_picture

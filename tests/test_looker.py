@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from fakes import PATIENCE, wait_until
 
-from live_digits.config import PipelineSettings
+from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Frame, Image
 from live_digits.demo import DemoScene
 from live_digits.looker import Looker, changed, thumbnail

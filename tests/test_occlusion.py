@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from fakes import PALM, hand
 
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Classifier, Frame, Image, Reading
 from live_digits.demo import DemoScene
 from live_digits.hands import Hand

@@ -15,7 +15,7 @@ from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, wait_until
 from live_digits import app
 from live_digits.app import App, Options
 from live_digits.bench.scenes import SCENES
-from live_digits.config import PipelineSettings, SourceSettings
+from live_digits.config.settings import PipelineSettings, SourceSettings
 from live_digits.core.types import Image, Reading
 from live_digits.film import Film
 from live_digits.looker import Looker

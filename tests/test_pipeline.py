@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from page_kit import CLASSIC, PAPER, page, read_only
 
 from live_digits import segment
-from live_digits.config import PipelineSettings
+from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Image
 from live_digits.pipeline import (
     crops,

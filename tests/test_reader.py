@@ -12,8 +12,8 @@ from fakes import FakeClassifier, FakeJudge, probabilities
 from page_kit import CLASSIC
 
 from live_digits import classifier, reader
-from live_digits.config import ReadingSettings, Settings
-from live_digits.config_file import load
+from live_digits.config.file import load
+from live_digits.config.settings import ReadingSettings, Settings
 from live_digits.core.types import Box, Digit, Frame, Image, Reading
 from live_digits.demo import DemoScene
 from live_digits.pipeline import Vision

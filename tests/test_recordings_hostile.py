@@ -22,7 +22,7 @@ from program_kit import environment
 from recordings_kit import FRAMES, begin, content, crash, plays, put, record, snapshot
 
 from live_digits import recordings, session
-from live_digits.config import SourceSettings
+from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.film import Film
 from live_digits.recordings import look, sessions

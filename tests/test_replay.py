@@ -23,7 +23,7 @@ from recordings_kit import (
 )
 
 from live_digits import film
-from live_digits.config import SourceSettings
+from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Image
 from live_digits.session import RAW, VIDEO

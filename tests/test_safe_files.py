@@ -22,8 +22,8 @@ from program_kit import environment
 
 from live_digits.batch import Batch, Saver
 from live_digits.bench.report import Files
-from live_digits.config import Settings
-from live_digits.config_file import load, write_back
+from live_digits.config.file import load, write_back
+from live_digits.config.settings import Settings
 from live_digits.core.errors import ConfigError, ModelError, RecordingError, SourceError
 from live_digits.core.safe_files import (
     is_regular,
@@ -456,7 +456,7 @@ def test_figures_go_where_the_user_says(tmp_path: Path, precious: Path) -> None:
 
 
 def test_a_source_that_is_no_session_any_more_is_one_line(tmp_path: Path) -> None:
-    from live_digits.config import SourceSettings
+    from live_digits.config.settings import SourceSettings
     from live_digits.sources import open_source
 
     (tmp_path / "annotated.mp4").mkdir()

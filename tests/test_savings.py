@@ -19,7 +19,7 @@ from fakes import FakeClassifier, FakeDisplay, FakeSource
 from live_digits import app, overlay, painter
 from live_digits.app import App, Options, Outcome
 from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
-from live_digits.config import PipelineSettings, Settings
+from live_digits.config.settings import PipelineSettings, Settings
 from live_digits.core.types import Frame, Image, Reading, Status
 from live_digits.looker import Looker
 from live_digits.pipeline import Vision, find

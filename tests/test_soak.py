@@ -29,7 +29,7 @@ from fakes import FakeDevice, FakeDisplay
 
 from live_digits import film
 from live_digits.app import App, Display, Options
-from live_digits.config import (
+from live_digits.config.settings import (
     TRACKBARS,
     PipelineSettings,
     RecordingSettings,

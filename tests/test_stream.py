@@ -22,7 +22,7 @@ from source_kit import (
 )
 
 from live_digits import stream
-from live_digits.config import SourceSettings
+from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.sources import (
     open_source,

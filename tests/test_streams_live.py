@@ -22,7 +22,7 @@ from program_kit import environment, program
 
 import av
 
-from live_digits.config import SourceSettings
+from live_digits.config.settings import SourceSettings
 from live_digits.core.types import Frame
 from live_digits.link import State
 from live_digits.sources import Source, open_source

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live_digits.config import TrackerSettings
+from live_digits.config.settings import TrackerSettings
 from live_digits.core.types import Box, Candidate, Track
 from live_digits.tracker import Tracker
 

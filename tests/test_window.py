@@ -24,7 +24,7 @@ from window_kit import (
 )
 
 from live_digits import window
-from live_digits.config import (
+from live_digits.config.settings import (
     TRACKBARS,
     PipelineSettings,
     from_slider,

@@ -14,7 +14,7 @@ from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, asking, wai
 from live_digits import auto
 from live_digits.app import App, Options, Outcome
 from live_digits.auto import Found
-from live_digits.config import PipelineSettings, Settings
+from live_digits.config.settings import PipelineSettings, Settings
 from live_digits.core import worker
 from live_digits.core.errors import WorkerError
 from live_digits.core.types import Floats, Image, Reading, Status

@@ -24,11 +24,7 @@ from wrong_kit import FUZZ_SECONDS, chunk, encoded, few, mutated, one_line, seed
 import av
 
 from live_digits import MOST_PIXELS, pictures, video
-from live_digits.config import (
-    PROFILES,
-    PipelineSettings,
-    Settings,
-)
+from live_digits.config.settings import PROFILES, PipelineSettings, Settings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Frame
 from live_digits.pictures import load_picture

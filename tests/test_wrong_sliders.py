@@ -14,7 +14,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from wrong_kit import FUZZ_SECONDS, few
 
-from live_digits.config import (
+from live_digits.config.settings import (
     PROFILES,
     TRACKBARS,
     PipelineSettings,

@@ -24,11 +24,8 @@ from program_kit import environment, program
 import av
 
 from live_digits.bench.display import virtual
-from live_digits.config import (
-    TRACKBARS,
-    PipelineSettings,
-)
-from live_digits.config_file import load
+from live_digits.config.file import load
+from live_digits.config.settings import TRACKBARS, PipelineSettings
 from live_digits.core.types import Image
 from live_digits.session import READINGS, SESSION, VIDEO
 from live_digits.window import PARAMETERS

@@ -16,7 +16,7 @@ from live_digits.app import App, Display, Options
 from live_digits.bench.scenes import RATE, Scene, moving, resting
 from live_digits.bench.spread import percentile
 from live_digits.bench.variants import NO_SAVINGS, Forgetful, fitted, vision_of
-from live_digits.config import Settings, SourceSettings
+from live_digits.config.settings import Settings, SourceSettings
 from live_digits.core.types import Image, Reading
 from live_digits.hand_worker import open_hands
 from live_digits.looker import Looker

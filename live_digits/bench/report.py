@@ -30,7 +30,7 @@ from live_digits.bench.variants import (
     VISION,
     Variant,
 )
-from live_digits.config import HandsSettings
+from live_digits.config.settings import HandsSettings
 from live_digits.core.errors import ConfigError, LiveDigitsError, MissingExtraError
 from live_digits.core.safe_files import probe, replacing
 from live_digits.hand_worker import open_hands

@@ -16,7 +16,7 @@ import numpy as np
 
 from live_digits import pipeline
 from live_digits.bench.spread import Stopwatch
-from live_digits.config import Settings, profile_defaults
+from live_digits.config.settings import Settings, profile_defaults
 from live_digits.core.types import Classifier, Floats, Frame, Image, Reading, Status
 from live_digits.looker import FRESH, changed, thumbnail
 from live_digits.overlay import draw

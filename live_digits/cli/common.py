@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from live_digits.config import PROFILES, Settings, SourceSettings, option_of
-from live_digits.config_file import load
+from live_digits.config.file import load
+from live_digits.config.settings import PROFILES, Settings, SourceSettings, option_of
 from live_digits.core.sanitize import json_line, sanitize
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def settings_of(
     **source: float | None,
 ) -> Settings:
     """The settings of a command: file, then options. Raises ConfigError."""
-    from live_digits.config_file import chosen_by, find_config
+    from live_digits.config.file import chosen_by, find_config
 
     values: dict[tuple[str, str], Any] = {
         ("source", key): value for key, value in source.items() if value is not None

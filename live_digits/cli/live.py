@@ -30,10 +30,7 @@ from live_digits.cli.common import (
     show,
     show_json,
 )
-from live_digits.config import (
-    HandsSettings,
-    Settings,
-)
+from live_digits.config.settings import HandsSettings, Settings
 from live_digits.core.errors import ConfigError
 from live_digits.core.safe_files import open_target
 

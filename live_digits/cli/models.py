@@ -27,7 +27,7 @@ from live_digits.cli.common import (
     show,
     show_json,
 )
-from live_digits.config import Settings
+from live_digits.config.settings import Settings
 from live_digits.core.errors import ConfigError
 from live_digits.core.sanitize import sanitize
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from live_digits.config import ReadingSettings
+from live_digits.config.settings import ReadingSettings
 from live_digits.core.types import CLASSES, NOT_A_DIGIT, Candidate, Digit, Floats, Track
 from live_digits.reading.candidate_selection import select
 from live_digits.reading.classes import JUDGED, from_crops

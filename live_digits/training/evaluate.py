@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits.config import shown
+from live_digits.config.settings import shown
 from live_digits.core.errors import SourceError, reason
 from live_digits.core.safe_files import replacing
 from live_digits.core.safe_yaml import read_bytes

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.config import PipelineSettings
+from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import NOT_A_DIGIT, Box, Candidate, Image
 from live_digits.crops import normalise
 from live_digits.pipeline import Vision, find

@@ -18,7 +18,7 @@ from typing import Any
 import platformdirs
 import yaml
 
-from live_digits.config import (
+from live_digits.config.settings import (
     Option,
     Settings,
     as_dict,

@@ -1,0 +1,1 @@
+"""Config: settings, their limits, and the file that holds them."""
