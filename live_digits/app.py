@@ -28,7 +28,6 @@ from live_digits.config.settings import (
 )
 from live_digits.core.errors import HandsError, LiveDigitsError, RecordingError, WorkerError, reason
 from live_digits.core.types import Box, Classifier, Frame, Image, Reading, RecordingSummary, Status
-from live_digits.deck import Deck
 from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import CLEAR, UNDO, Handwork
 from live_digits.inference import InferenceWorker
@@ -39,7 +38,8 @@ from live_digits.painter import Painter
 from live_digits.pictures import save_png
 from live_digits.pipeline import Vision
 from live_digits.reader import Follower, Seen, labelled
-from live_digits.recorder import Recorder
+from live_digits.recording.controller import Deck
+from live_digits.recording.recorder import Recorder
 from live_digits.sources import Source
 from live_digits.stats import Figures
 from live_digits.views import contact_sheet

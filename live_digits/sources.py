@@ -29,7 +29,7 @@ from live_digits.feed import Feed
 from live_digits.live_feed import blocked_readers
 from live_digits.media import expand_inputs, file_kind, is_picture, is_video
 from live_digits.pictures import MOST_PIXELS, load_picture, quiet, to_stored
-from live_digits.session import Replay, SessionError, is_session, replay
+from live_digits.recording.session import Replay, SessionError, is_session, replay
 from live_digits.stream import SCHEMES, Pipe, Stream
 from live_digits.video import (
     decode_parts,

@@ -30,7 +30,7 @@ from live_digits.core.types import Frame, Image, Reading, Status
 from live_digits.demo import DemoScene
 from live_digits.hand_worker import HandsWorker
 from live_digits.hands import Hand
-from live_digits.session import READINGS, SESSION, VIDEO
+from live_digits.recording.session import READINGS, SESSION, VIDEO
 from live_digits.sources import Source
 from live_digits.window import Command
 

@@ -20,8 +20,8 @@ import av
 
 from live_digits.core.types import Box
 from live_digits.demo import DemoScene
-from live_digits.film import Film
-from live_digits.session import READINGS, SESSION, VIDEO
+from live_digits.recording.session import READINGS, SESSION, VIDEO
+from live_digits.recording.video_writer import Film
 
 PATIENCE = 120.0
 """Seconds after which a command has failed."""

@@ -15,7 +15,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from live_digits import film
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import (
@@ -36,6 +35,7 @@ from live_digits.live_feed import LiveFeed
 from live_digits.reading.classes import JUDGED, MARK
 from live_digits.reading.cutouts import Cutouts, nothing
 from live_digits.reading.questions import Question
+from live_digits.recording import video_writer
 from live_digits.window import Command
 
 PATIENCE = 60.0
@@ -76,13 +76,13 @@ def wait_until(condition: Callable[[], bool], what: str = "it") -> None:
 def held_disk(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Has every recording's film wait until the event is set, as on a disk that does not answer."""
     gate = threading.Event()
-    encode = film.Film.add
+    encode = video_writer.Film.add
 
-    def stuck(self: film.Film, image: Image, seconds: float) -> None:
+    def stuck(self: video_writer.Film, image: Image, seconds: float) -> None:
         assert gate.wait(PATIENCE), "nobody opened the gate"
         encode(self, image, seconds)
 
-    monkeypatch.setattr(film.Film, "add", stuck)
+    monkeypatch.setattr(video_writer.Film, "add", stuck)
     return gate
 
 

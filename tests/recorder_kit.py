@@ -16,8 +16,8 @@ import av
 from live_digits.config.settings import RecordingSettings
 from live_digits.core.errors import RecordingError
 from live_digits.core.types import Box, Digit, Image, Reading
-from live_digits.recorder import Recorder
-from live_digits.session import READINGS, SESSION, VIDEO
+from live_digits.recording.recorder import Recorder
+from live_digits.recording.session import READINGS, SESSION, VIDEO
 
 WIDTH, HEIGHT = 160, 120
 PATIENCE = 60.0

@@ -17,11 +17,11 @@ from program_kit import environment, program
 
 import av
 
-from live_digits import session
 from live_digits.config.settings import RecordingSettings
 from live_digits.core.types import Box, Digit, Image, Reading
-from live_digits.recorder import Recorder
-from live_digits.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO, parts
+from live_digits.recording import session
+from live_digits.recording.recorder import Recorder
+from live_digits.recording.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO, parts
 
 WIDTH, HEIGHT = 96, 64
 FRAMES = 75

@@ -27,7 +27,7 @@ import av
 
 from live_digits.core.types import Image
 from live_digits.link import Limits
-from live_digits.session import VIDEO
+from live_digits.recording.session import VIDEO
 from live_digits.sources import blocked_readers
 from live_digits.window import Command
 

@@ -22,7 +22,7 @@ from cli_kit import (
 )
 
 from live_digits import sources
-from live_digits.session import READINGS
+from live_digits.recording.session import READINGS
 
 # --- run ---
 

@@ -26,10 +26,10 @@ from recorder_kit import (
 
 import av
 
-from live_digits import film as film_room
 from live_digits.core.errors import RecordingError
-from live_digits.recorder import Recorder
-from live_digits.session import RAW, READINGS, SESSION, VIDEO, parts
+from live_digits.recording import video_writer as film_room
+from live_digits.recording.recorder import Recorder
+from live_digits.recording.session import RAW, READINGS, SESSION, VIDEO, parts
 
 
 def test_frames_and_irregular_times_come_back(tmp_path: Path) -> None:

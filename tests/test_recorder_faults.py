@@ -34,12 +34,12 @@ from recorder_kit import (
     wait_for_error,
 )
 
-from live_digits import recorder
 from live_digits.core.errors import RecordingError
 from live_digits.core.types import Image, Reading
-from live_digits.film import Film
-from live_digits.recorder import Recorder
-from live_digits.session import RAW, Lines
+from live_digits.recording import recorder
+from live_digits.recording.recorder import Recorder
+from live_digits.recording.session import RAW, Lines
+from live_digits.recording.video_writer import Film
 
 
 def test_write_never_waits_and_drops_are_counted(

@@ -28,10 +28,11 @@ from recordings_kit import (
 
 import av
 
-from live_digits import cli, film
+from live_digits import cli
 from live_digits.core.errors import RecordingError
-from live_digits.recordings import Session, look, sessions
-from live_digits.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO
+from live_digits.recording import video_writer
+from live_digits.recording.catalog import Session, look, sessions
+from live_digits.recording.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO
 
 # --- the list ---
 
@@ -148,7 +149,7 @@ def test_torn_films_end_after_their_last_whole_fragment(copy: Path, cut: int) ->
 def test_a_film_whose_end_the_disk_never_wrote_is_cut_where_it_decodes(copy: Path) -> None:
     crash(copy)
     data = bytearray((copy / VIDEO).read_bytes())
-    ends = film.whole_ends(copy / VIDEO)
+    ends = video_writer.whole_ends(copy / VIDEO)
     data[ends[-2] + 400 : ends[-1]] = bytes(ends[-1] - ends[-2] - 400)
     (copy / VIDEO).write_bytes(data)
     before = snapshot(copy)
@@ -226,7 +227,7 @@ def test_a_repair_that_the_disk_refuses_loses_nothing(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("live_digits.salvage.shutil.copyfileobj", full)
+    monkeypatch.setattr("live_digits.recording.repair.shutil.copyfileobj", full)
     found = look(copy)
     assert found.state == "damaged"
     assert "No space left" in found.found[0]

@@ -21,12 +21,12 @@ from hypothesis import strategies as st
 from program_kit import environment
 from recordings_kit import FRAMES, begin, content, crash, plays, put, record, snapshot
 
-from live_digits import recordings, session
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
-from live_digits.film import Film
-from live_digits.recordings import look, sessions
-from live_digits.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO
+from live_digits.recording import catalog, session
+from live_digits.recording.catalog import look, sessions
+from live_digits.recording.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO
+from live_digits.recording.video_writer import Film
 from live_digits.sources import open_source
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs links, pipes and holes")
@@ -323,7 +323,7 @@ def test_a_folder_that_lets_nobody_look_spoils_no_list(
 
     for name in ("lost+found", "2026-01-01_10-00-00"):
         (copy.parent / name).mkdir()
-    monkeypatch.setattr("live_digits.session.os.lstat", refuse)
+    monkeypatch.setattr("live_digits.recording.session.os.lstat", refuse)
     one, other = sessions(copy.parent)
     assert (one.path.name, one.state) == ("2026-01-01_10-00-00", "damaged")
     assert "Permission denied" in one.found[0]
@@ -343,7 +343,7 @@ def line(**changes: Any) -> bytes:
         line(time=None), line(lines="74"), line(lines={"7": 1}), line(lines=[7]), line(digits=7),
         b'{"digits": [], "lines": [], "time": ' + b"1" * 5_000 + b"}\n",
         b"[" * 100_000 + b"\n", b"[]\n", b"7\n", b"null\n", b"\xff\n",
-        line(source="x" * recordings.MOST_LINE),
+        line(source="x" * catalog.MOST_LINE),
     ],
     ids=range(12),
 )  # fmt: skip
@@ -371,7 +371,7 @@ def test_a_file_of_an_impossible_time_is_repaired(
     copy: Path, monkeypatch: pytest.MonkeyPatch, when: float
 ) -> None:
     crash(copy)
-    monkeypatch.setattr(recordings, "changed", lambda folder: when)  # not every disk keeps such
+    monkeypatch.setattr(catalog, "changed", lambda folder: when)  # not every disk keeps such
     assert look(copy).state == "repaired"
     assert content(copy)["ended"].startswith("1970-01-01")
 
@@ -383,7 +383,7 @@ def test_a_video_of_endless_boxes_costs_no_gigabytes(
     with (copy / VIDEO).open("ab") as file:
         file.write(box * 200_000)
     assert look(copy).state == "whole"
-    monkeypatch.setattr("live_digits.film.MOST_BOXES", 100_000)
+    monkeypatch.setattr("live_digits.recording.video_writer.MOST_BOXES", 100_000)
     assert look(copy, repair=False).state == "torn", "what follows the bound is not looked at"
 
 
@@ -406,7 +406,7 @@ def test_a_recording_killed_as_it_begins_is_mended(
         "begin(Path(sys.argv[1]))\n"
     )
     env = environment(PYTHONPATH=os.pathsep.join(
-        (str(Path(recordings.__file__).parents[1]), str(Path(__file__).parent))
+        (str(Path(catalog.__file__).parents[1]), str(Path(__file__).parent))
     ))  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=env, timeout=PATIENCE)
     assert done.returncode == 9

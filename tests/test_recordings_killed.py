@@ -20,8 +20,8 @@ from recordings_kit import (
 )
 
 from live_digits.core.errors import SourceError
-from live_digits.recordings import look
-from live_digits.session import RAW, READINGS, VIDEO
+from live_digits.recording.catalog import look
+from live_digits.recording.session import RAW, READINGS, VIDEO
 from live_digits.video import decode_parts
 
 

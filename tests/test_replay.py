@@ -22,11 +22,11 @@ from recordings_kit import (
     recording_run,
 )
 
-from live_digits import film
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Image
-from live_digits.session import RAW, VIDEO
+from live_digits.recording import video_writer
+from live_digits.recording.session import RAW, VIDEO
 from live_digits.sources import open_source
 from live_digits.video import decode_parts, frame_bgr
 
@@ -87,7 +87,7 @@ def test_a_session_without_a_film_is_an_error(copy: Path) -> None:
 
 def test_a_later_part_without_a_frame_is_left_out(copy: Path) -> None:
     empty = copy / "raw_2.mp4"
-    empty.write_bytes((copy / RAW).read_bytes()[: film.whole_ends(copy / RAW)[1]])
+    empty.write_bytes((copy / RAW).read_bytes()[: video_writer.whole_ends(copy / RAW)[1]])
     assert len(frames_from(copy)) == FRAMES
 
 

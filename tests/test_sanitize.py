@@ -28,7 +28,7 @@ from live_digits.camera import Listed
 from live_digits.cli.common import Tenths, print_table
 from live_digits.core.sanitize import json_line, sanitize
 from live_digits.doctor import Check
-from live_digits.session import READINGS, SESSION
+from live_digits.recording.session import READINGS, SESSION
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="its file names hold no such signs")
 PATIENCE = 120.0

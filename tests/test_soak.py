@@ -27,7 +27,6 @@ import numpy as np
 import pytest
 from fakes import FakeDevice, FakeDisplay
 
-from live_digits import film
 from live_digits.app import App, Display, Options
 from live_digits.config.settings import (
     TRACKBARS,
@@ -44,7 +43,8 @@ from live_digits.core.types import Classifier, Floats, Image, Reading
 from live_digits.demo import DemoScene
 from live_digits.link import Limits
 from live_digits.reading import judge
-from live_digits.session import READINGS, VIDEO
+from live_digits.recording import video_writer
+from live_digits.recording.session import READINGS, VIDEO
 from live_digits.sources import Source
 from live_digits.video import video_frames
 from live_digits.window import TITLE, Command, Window, check_display
@@ -320,14 +320,14 @@ def test_an_hour_of_faults(
     inner, windowed = screen()
     view = FaultyScreen(inner)
     faults = Faults(random.Random(seed), camera, windowed)
-    add = film.Film.add
+    add = video_writer.Film.add
 
-    def slow_add(one: film.Film, image: Image, when: float) -> None:
+    def slow_add(one: video_writer.Film, image: Image, when: float) -> None:
         if time.monotonic() < faults.slow_until:
             time.sleep(0.2)
         add(one, image, when)
 
-    monkeypatch.setattr(film.Film, "add", slow_add)
+    monkeypatch.setattr(video_writer.Film, "add", slow_add)
     FailingNet.raises, FailingNet.hang_until = 0, 0.0
     frames: list[int] = []
     gaps: list[float] = []

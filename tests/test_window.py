@@ -33,7 +33,7 @@ from live_digits.config.settings import (
     slider_max,
 )
 from live_digits.core.types import VIEWS
-from live_digits.session import READINGS, SESSION
+from live_digits.recording.session import READINGS, SESSION
 from live_digits.window import PARAMETERS, SHEET, TITLE, Command, command_of, describe
 
 # --- no display needed ---

@@ -165,7 +165,7 @@ def recordings(
     """Lists recordings and repairs what a crash left; nothing is deleted. Exit code 1: damage is
     left."""
     from live_digits.pictures import quiet
-    from live_digits.recordings import sessions
+    from live_digits.recording.catalog import sessions
 
     quiet()
     chosen = folder or Path(settings_of(config, set_, None, None).recording.folder)

@@ -20,9 +20,9 @@ import av
 import av.error
 
 from live_digits.core.safe_files import open_regular, regular_file
-from live_digits.session import TORN, sync
+from live_digits.recording.session import TORN, sync
 
-log = logging.getLogger("live_digits.salvage")
+log = logging.getLogger("live_digits.recording.repair")
 
 MOST_PIXELS = 2 * 7680 * 4320
 """Pixels of a frame at most: twice what a camera can be asked for."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from live_digits.core.errors import LiveDigitsError, RecordingError, reason
 from live_digits.core.types import RecordingSummary
-from live_digits.recorder import JOIN_TIMEOUT, Recorder
+from live_digits.recording.recorder import JOIN_TIMEOUT, Recorder
 
 Begin = Callable[[], Recorder]
 """Begins a recording; may raise RecordingError, on whatever thread it is called."""

@@ -20,9 +20,8 @@ from typing import Any, Literal
 
 from live_digits.core.errors import RecordingError
 from live_digits.core.safe_files import is_regular, odd_kind, regular_file
-from live_digits.film import whole_ends
-from live_digits.salvage import Held, cut, decodable, free_name
-from live_digits.session import (
+from live_digits.recording.repair import Held, cut, decodable, free_name
+from live_digits.recording.session import (
     RAW,
     READINGS,
     SCRATCH,
@@ -39,8 +38,9 @@ from live_digits.session import (
     reserved,
     save,
 )
+from live_digits.recording.video_writer import whole_ends
 
-log = logging.getLogger("live_digits.recordings")
+log = logging.getLogger("live_digits.recording.catalog")
 
 MOST_TORN = 256_000_000
 """Bytes at most that a repair cuts off a file: more is no torn end but a damaged file."""

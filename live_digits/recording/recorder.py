@@ -34,8 +34,7 @@ import live_digits
 from live_digits.config.settings import RecordingSettings
 from live_digits.core.errors import RecordingError, reason
 from live_digits.core.types import Image, Reading, RecordingSummary
-from live_digits.film import FAILURES, Film
-from live_digits.session import (
+from live_digits.recording.session import (
     RAW,
     READINGS,
     SCRATCH,
@@ -50,6 +49,7 @@ from live_digits.session import (
     sync_folder,
     sync_path,
 )
+from live_digits.recording.video_writer import FAILURES, Film
 
 QUEUE = 16
 """Most frames that wait for the encoder; more are dropped."""

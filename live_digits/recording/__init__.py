@@ -1,0 +1,1 @@
+"""Recording: annotated video that is never lost, its catalogue and repair."""
