@@ -25,10 +25,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.capture.image_files import load_picture
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Box, Floats, Image
 from live_digits.crops import normalise
-from live_digits.pictures import load_picture
 from live_digits.pipeline import Vision, crops, find, working
 from live_digits.training.evaluate import load_truth, truth_of
 from live_digits.training.glyphs import SIDE, Glyphs, leaned, redrawn

@@ -21,19 +21,19 @@ from typing import Any
 import cv2
 import numpy as np
 
+from live_digits.capture.demo_scene import DemoScene
+from live_digits.capture.image_files import load_picture
+from live_digits.capture.input_paths import is_video
+from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Frame, Reading
-from live_digits.demo import DemoScene
 from live_digits.hand_worker import reduced
 from live_digits.hands import LANDMARKS, Hand
 from live_digits.landmarker import MediaPipeLandmarker
-from live_digits.media import is_video
 from live_digits.occlusion import Occluder
-from live_digits.pictures import load_picture
 from live_digits.reader import Follower
 from live_digits.reading import judge
 from live_digits.reading.questions import Answer, answered, as_judge
-from live_digits.video import video_frames
 
 FPS = 30
 MATCH = 0.3

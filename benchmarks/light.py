@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.capture.image_files import load_picture
 from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Frame, Image
-from live_digits.pictures import load_picture
 from live_digits.pipeline import WORKING_SIDE
 from live_digits.reader import read_picture
 from live_digits.reading import judge

@@ -16,13 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from live_digits.capture.demo_scene import DemoScene
+from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Digit, Frame, Reading
-from live_digits.demo import DemoScene
 from live_digits.reader import Follower
 from live_digits.reading import judge
 from live_digits.reading.questions import Answer, answered, as_judge
-from live_digits.video import video_frames
 
 FPS = 30
 MATCH = 0.3

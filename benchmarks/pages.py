@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from live_digits import demo
+from live_digits.capture import demo_scene
 from live_digits.config.settings import Settings
 from live_digits.core.types import Classifier, Frame
 from live_digits.pipeline import WORKING_SIDE, find
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--model", default="cnn")
     given = parser.parse_args()
     alphabet = load(given.fonts).split(FONT_HELD)[1] if given.fonts else None
-    glyphs = Glyphs(*demo.pictures(), alphabet)
+    glyphs = Glyphs(*demo_scene.pictures(), alphabet)
     settings, net = Settings(), judge.load(given.model)
     total: Counter[str] = Counter()
     by_page, overlaps = [], []

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from live_digits.auto import LONGEST_STEP, Found, Search
+from live_digits.capture.image_files import save_png
+from live_digits.capture.sources import Source
 from live_digits.config.file import find_config, user_config_path, write_back
 from live_digits.config.settings import (
     TRACKBARS,
@@ -35,12 +37,10 @@ from live_digits.looker import Looker
 from live_digits.occlusion import Cover
 from live_digits.overseer import Overseer
 from live_digits.painter import Painter
-from live_digits.pictures import save_png
 from live_digits.pipeline import Vision
 from live_digits.reader import Follower, Seen, labelled
 from live_digits.recording.controller import Deck
 from live_digits.recording.recorder import Recorder
-from live_digits.sources import Source
 from live_digits.stats import Figures
 from live_digits.views import contact_sheet
 from live_digits.window import Command

@@ -14,19 +14,19 @@ import cv2
 import numpy as np
 
 from live_digits.auto import search
+from live_digits.capture.image_files import Picture, open_picture
+from live_digits.capture.input_paths import is_video
+from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import Settings
 from live_digits.core.errors import RecordingError, SourceError
 from live_digits.core.safe_files import free_names, new_file, probe
 from live_digits.core.types import Classifier, Frame, Image, Reading
 from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import Handwork
-from live_digits.media import is_video
 from live_digits.overlay import annotate
-from live_digits.pictures import Picture, open_picture
 from live_digits.reader import Follower, read_moving, read_picture
 from live_digits.reading.questions import Judge
 from live_digits.recording.video_writer import FAILURES, Film
-from live_digits.video import video_frames
 
 CSV_HEADER = (
     "source", "frame", "time", "line", "digit", "confidence", "x", "y", "w", "h", "track",

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from live_digits import classifier, sources, window
+from live_digits import classifier, window
+from live_digits.capture import sources
 from live_digits.config.file import find_config, load
 from live_digits.config.settings import Settings
 from live_digits.core.errors import LiveDigitsError, ModelError, reason

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from functools import partial
 from typing import IO, Any
 
+from live_digits.capture.sources import Source, describe_cameras, open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Frame
-from live_digits.sources import Source, describe_cameras, open_source
 
 SETTINGS = SourceSettings(width=640, height=480, fps=30.0, timeout=30.0)
 LONG = 60.0

@@ -15,6 +15,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from live_digits.capture.connection_state import Limits
+from live_digits.capture.reconnecting_source import LiveFeed
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import (
@@ -30,8 +32,6 @@ from live_digits.core.types import (
 from live_digits.hand_worker import HandsWorker
 from live_digits.hands import Hand, Sighting
 from live_digits.landmarker import Landmarker
-from live_digits.link import Limits
-from live_digits.live_feed import LiveFeed
 from live_digits.reading.classes import JUDGED, MARK
 from live_digits.reading.cutouts import Cutouts, nothing
 from live_digits.reading.questions import Question
@@ -200,7 +200,7 @@ class FakeJudge:
 
 
 class FakeSource:
-    """Stands for a camera or a file. Implements `live_digits.sources.Source`; has no thread.
+    """Stands for a camera or a file. Implements `live_digits.capture.sources.Source`; has no thread.
 
     Without `fps` it is a file in batch: every read hands out the next image at once, its `time`
     counting up from 0 by 1/30 s. With `fps` it is a camera: image k is there k/fps seconds after

@@ -17,14 +17,12 @@ import pytest
 
 import av
 
-from live_digits import camera as cameras
-from live_digits import sources
+from live_digits.capture import camera as cameras
+from live_digits.capture import sources
+from live_digits.capture.connection_state import Limits
+from live_digits.capture.sources import Source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.types import Frame, Image
-from live_digits.link import Limits
-from live_digits.sources import (
-    Source,
-)
 
 SETTINGS = SourceSettings(width=160, height=120, fps=30.0, timeout=2.0)
 

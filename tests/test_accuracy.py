@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from live_digits import demo
+from live_digits.capture import demo_scene
+from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Classifier, Frame, Image
-from live_digits.demo import DemoScene
 from live_digits.reader import read_picture
 from live_digits.reading import judge
 from live_digits.training import evaluate, labelling, render
@@ -37,7 +37,7 @@ def cnn() -> Classifier:
 
 @pytest.fixture(scope="module")
 def pages() -> list[Page]:
-    glyphs = Glyphs(*demo.pictures())
+    glyphs = Glyphs(*demo_scene.pictures())
     return [render.page((SEED, i), glyphs) for i in range(PAGES)]
 
 
@@ -71,7 +71,7 @@ def test_the_demo_is_read(cnn: Classifier) -> None:
 
 
 def test_a_page_is_the_same_for_the_same_seed() -> None:
-    glyphs = Glyphs(*demo.pictures())
+    glyphs = Glyphs(*demo_scene.pictures())
     a, b = render.page((1, 5), glyphs), render.page((1, 5), glyphs)
     assert (a.image == b.image).all()
     assert a.digits == b.digits

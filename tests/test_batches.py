@@ -7,7 +7,7 @@ import importlib.util
 import numpy as np
 import pytest
 
-from live_digits import demo
+from live_digits.capture import demo_scene
 from live_digits.core.types import CLASSES, CROP_SIZE, NOT_A_DIGIT
 from live_digits.training import data
 from live_digits.training.batches import BATCH, Batches
@@ -28,7 +28,7 @@ def numbers(crops: np.ndarray) -> list[int]:
 
 def written(source: str) -> data.Pool:
     """A batch of the demo's digits, under the name of a source."""
-    crops, labels = demo.pictures()
+    crops, labels = demo_scene.pictures()
     return data.pool({source: (np.resize(crops, (BATCH, *crops.shape[1:])),
                                np.resize(labels, BATCH))})  # fmt: skip
 

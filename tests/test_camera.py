@@ -25,16 +25,12 @@ from source_kit import (
     wait_for,
 )
 
-from live_digits import camera as cameras
-from live_digits import live_feed, sources, v4l2
-from live_digits.camera import Listed
+from live_digits.capture import camera as cameras
+from live_digits.capture import reconnecting_source, sources, v4l2
+from live_digits.capture.camera import Listed
+from live_digits.capture.sources import describe_cameras, list_cameras, open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
-from live_digits.sources import (
-    describe_cameras,
-    list_cameras,
-    open_source,
-)
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 
@@ -66,9 +62,9 @@ def test_camera_newest_frame_wins_and_drops_are_counted(camera: type[FakeCamera]
 def test_camera_is_asked_for_mjpg_and_size(
     camera: type[FakeCamera], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(live_feed, "_REPORT", 3)
+    monkeypatch.setattr(reconnecting_source, "_REPORT", 3)
     with (
-        caplog.at_level(logging.INFO, "live_digits.sources"),
+        caplog.at_level(logging.INFO, "live_digits.capture.sources"),
         running(open_source("0", SourceSettings(width=640, height=480, backend="any"))) as source,
     ):
         assert len(take(source, 4)) == 4

@@ -30,7 +30,7 @@ from cli_kit import (
 )
 
 import live_digits
-from live_digits import sources
+from live_digits.capture import sources
 from live_digits.classifier import models_folder
 from live_digits.cli import COMMANDS
 

@@ -21,7 +21,7 @@ from cli_kit import (
     recording_in,
 )
 
-from live_digits import sources
+from live_digits.capture import sources
 from live_digits.recording.session import READINGS
 
 # --- run ---

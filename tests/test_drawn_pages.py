@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live_digits import demo
+from live_digits.capture import demo_scene
 from live_digits.reading.classes import LETTER, MARK, SIGN
 from live_digits.training import data, photograph, render, sheets, sources, vocabulary
 from live_digits.training.glyphs import Glyphs
@@ -26,7 +26,7 @@ from live_digits.training.marks import (
 )
 from live_digits.training.render import KINDS, Page, page
 
-GLYPHS = Glyphs(*demo.pictures())
+GLYPHS = Glyphs(*demo_scene.pictures())
 
 
 @pytest.fixture(scope="module")

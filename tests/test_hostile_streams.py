@@ -15,11 +15,11 @@ from fakes import wait_until
 from program_kit import environment, program, starter_of
 from test_streams_live import Server
 
-from live_digits import stream
+from live_digits.capture import stream
+from live_digits.capture.sources import open_source
+from live_digits.capture.stream_worker import FRAME, HEAD, OPENED, WARNING
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
-from live_digits.sources import open_source
-from live_digits.stream_worker import FRAME, HEAD, OPENED, WARNING
 
 psutil: Any = pytest.importorskip("psutil")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from label_kit import candidate
 
-from live_digits import demo
+from live_digits.capture import demo_scene
 from live_digits.core.types import Floats
 from live_digits.reading.classes import JUDGED, LETTER
 from live_digits.reading.cutouts import SHAPES, SIDE, Cutouts
@@ -113,7 +113,7 @@ class Drawn:
     """Draws small pages; can be sent to another process."""
 
     def __call__(self, seed: tuple[int, ...]) -> Page:
-        return page(seed, Glyphs(*demo.pictures()), "lone")
+        return page(seed, Glyphs(*demo_scene.pictures()), "lone")
 
 
 def test_a_set_of_pages_is_the_same_for_its_seed_and_from_its_cache(tmp_path: Path) -> None:

@@ -15,12 +15,12 @@ from cli_kit import Shell, film
 from program_kit import environment
 from source_kit import picture, running, save
 
-from live_digits import pictures
+from live_digits.capture import image_files
+from live_digits.capture.image_files import load_picture, open_picture
+from live_digits.capture.sources import open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Box, Image
-from live_digits.pictures import load_picture, open_picture
-from live_digits.sources import open_source
 
 GB = 10**9
 """What the default limit must hold in."""
@@ -119,7 +119,7 @@ def test_a_progressive_jpeg_needs_the_whole_in_memory_and_is_refused(tmp_path: P
 def test_pixels_of_more_than_16_bit_are_refused_by_the_header(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pictures, "_decoded", lambda *_: pytest.fail("decoded"))
+    monkeypatch.setattr(image_files, "_decoded", lambda *_: pytest.fail("decoded"))
     for kind, bits in ((np.float32, 32), (np.float64, 64)):
         for shape in ((20, 30), (20, 30, 3)):
             path = save(tmp_path / "deep.tif", np.zeros(shape, kind))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live_digits.link import Limits, Link, State, Todo
+from live_digits.capture.connection_state import Limits, Link, State, Todo
 
 LIMITS = Limits(first=10.0, stale=1.0, lost=3.0, attempt=5.0, pauses=(0.1, 1.0))
 STEP = 0.05

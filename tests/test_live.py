@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from fakes import FakeDevice, wait_until
 
-from live_digits import live_feed
+from live_digits.capture import reconnecting_source
+from live_digits.capture.connection_state import Limits, State
+from live_digits.capture.sources import blocked_readers
 from live_digits.core.types import Frame
-from live_digits.link import Limits, State
-from live_digits.sources import blocked_readers
 
 QUICK = Limits(first=30.0, stale=0.3, lost=0.8, attempt=1.0, pauses=(0.02, 0.1))
 SLOW = Limits(first=0.5, stale=0.3, lost=0.8, attempt=1.0, pauses=(0.02, 0.1))
@@ -136,7 +136,7 @@ def test_a_blocked_read_holds_up_nothing_and_its_late_picture_is_discarded() -> 
 
 
 def test_readers_that_never_return_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(live_feed, "_MOST_BLOCKED", 3)
+    monkeypatch.setattr(reconnecting_source, "_MOST_BLOCKED", 3)
     limits = Limits(first=30.0, stale=0.1, lost=0.2, attempt=0.05, pauses=(0.01, 0.02))
     with device(limits=limits) as source:
         next_frame(source)
@@ -202,7 +202,7 @@ def test_a_first_connection_that_fails_is_an_error(fault: str, said: str) -> Non
 
 
 def test_an_outage_is_logged_once_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "live_digits.sources"), device() as source:
+    with caplog.at_level(logging.INFO, "live_digits.capture.sources"), device() as source:
         next_frame(source)
         source.fault = "breaks"
         wait_until(lambda: source.state is State.LOST, "the loss")

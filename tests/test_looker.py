@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from fakes import PATIENCE, wait_until
 
+from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Frame, Image
-from live_digits.demo import DemoScene
 from live_digits.looker import Looker, changed, thumbnail
 from live_digits.pipeline import Vision, find
 

@@ -25,15 +25,10 @@ from source_kit import (
 
 import av
 
-from live_digits import media, pictures, sources
+from live_digits.capture import image_files, input_paths, sources
+from live_digits.capture.sources import load_picture, open_source, to_stored, video_frames
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Box, Image
-from live_digits.sources import (
-    load_picture,
-    open_source,
-    to_stored,
-    video_frames,
-)
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 
@@ -135,7 +130,7 @@ def test_sound_only(tmp_path: Path) -> None:
 # Pictures
 
 
-@pytest.mark.parametrize("suffix", sorted(media.PICTURES - {".gif", ".pbm"}))
+@pytest.mark.parametrize("suffix", sorted(input_paths.PICTURES - {".gif", ".pbm"}))
 def test_every_suffix_is_read(tmp_path: Path, suffix: str) -> None:
     stored = picture()
     pgm = suffix == ".pgm"
@@ -215,7 +210,7 @@ def test_to_stored_finds_the_same_pixels(data: st.DataObject) -> None:
         back = to_stored(box, orientation, width, height)
         cut = stored[back.y : back.bottom, back.x : back.right]
         assert sorted(cut.ravel().tolist()) == sorted(wanted.ravel().tolist())
-        assert (pictures._upright(cut, orientation) == wanted).all()
+        assert (image_files._upright(cut, orientation) == wanted).all()
 
 
 def png_header(width: int, height: int) -> bytes:
@@ -242,7 +237,7 @@ STARTS = [b"", b"\xff\xd8", b"II*\0", b"MM\0*", b"BM", b"RIFF0000WEBP", b"GIF8",
 def test_headers_of_noise(noise: bytes, start: bytes) -> None:
     data = bytearray(start + noise)
     try:
-        width, height, turn = pictures._header(data)
+        width, height, turn = image_files._header(data)
     except (ValueError, KeyError, struct.error):
         return
     assert width > 0

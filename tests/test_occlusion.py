@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from fakes import PALM, hand
 
+from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Classifier, Frame, Image, Reading
-from live_digits.demo import DemoScene
 from live_digits.hands import Hand
 from live_digits.occlusion import Cover, Occluder
 from live_digits.reader import Follower

@@ -12,10 +12,10 @@ from fakes import FakeClassifier, FakeJudge, probabilities
 from page_kit import CLASSIC
 
 from live_digits import classifier, reader
+from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.file import load
 from live_digits.config.settings import ReadingSettings, Settings
 from live_digits.core.types import Box, Digit, Frame, Image, Reading
-from live_digits.demo import DemoScene
 from live_digits.pipeline import Vision
 from live_digits.reader import RECHECK, Follower, Seen, read_moving, read_picture
 from live_digits.reading import judge

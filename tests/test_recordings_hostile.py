@@ -21,13 +21,13 @@ from hypothesis import strategies as st
 from program_kit import environment
 from recordings_kit import FRAMES, begin, content, crash, plays, put, record, snapshot
 
+from live_digits.capture.sources import open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.recording import catalog, session
 from live_digits.recording.catalog import look, sessions
 from live_digits.recording.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO
 from live_digits.recording.video_writer import Film
-from live_digits.sources import open_source
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs links, pipes and holes")
 PATIENCE = 120.0

@@ -19,10 +19,10 @@ from recordings_kit import (
     recording_run,
 )
 
+from live_digits.capture.video_decoding import decode_parts
 from live_digits.core.errors import SourceError
 from live_digits.recording.catalog import look
 from live_digits.recording.session import RAW, READINGS, VIDEO
-from live_digits.video import decode_parts
 
 
 def recording_in(folder: Path) -> Path | None:

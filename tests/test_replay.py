@@ -22,13 +22,13 @@ from recordings_kit import (
     recording_run,
 )
 
+from live_digits.capture.sources import open_source
+from live_digits.capture.video_decoding import decode_parts, frame_bgr
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Image
 from live_digits.recording import video_writer
 from live_digits.recording.session import RAW, VIDEO
-from live_digits.sources import open_source
-from live_digits.video import decode_parts, frame_bgr
 
 
 def frames_from(path: Path) -> list[tuple[float, Image]]:

@@ -22,6 +22,7 @@ from program_kit import environment
 
 from live_digits.batch import Batch, Saver
 from live_digits.bench.report import Files
+from live_digits.capture.image_files import save_png
 from live_digits.config.file import load, write_back
 from live_digits.config.settings import Settings
 from live_digits.core.errors import ConfigError, ModelError, RecordingError, SourceError
@@ -35,7 +36,6 @@ from live_digits.core.safe_files import (
     replacing,
 )
 from live_digits.core.types import Reading
-from live_digits.pictures import save_png
 from live_digits.training import evaluate
 from live_digits.training.data import DataError
 from live_digits.training.train import train
@@ -456,8 +456,8 @@ def test_figures_go_where_the_user_says(tmp_path: Path, precious: Path) -> None:
 
 
 def test_a_source_that_is_no_session_any_more_is_one_line(tmp_path: Path) -> None:
+    from live_digits.capture.sources import open_source
     from live_digits.config.settings import SourceSettings
-    from live_digits.sources import open_source
 
     (tmp_path / "annotated.mp4").mkdir()
     with pytest.raises(SourceError, match=r"annotated\.mp4 is a folder"):

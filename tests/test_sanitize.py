@@ -23,8 +23,9 @@ from program_kit import environment
 from recordings_kit import record
 
 import live_digits
-from live_digits import brush, cli, v4l2
-from live_digits.camera import Listed
+from live_digits import brush, cli
+from live_digits.capture import v4l2
+from live_digits.capture.camera import Listed
 from live_digits.cli.common import Tenths, print_table
 from live_digits.core.sanitize import json_line, sanitize
 from live_digits.doctor import Check
@@ -238,7 +239,9 @@ def test_cameras_programs_and_findings_are_spelt_out(
         there = [
             Listed("0", f"USB {name}", (f"YUYV {name}: 1×1",), (f"{name} (7)",), f"note {name}")
         ]
-        monkeypatch.setattr("live_digits.sources.describe_cameras", lambda there=there: there)
+        monkeypatch.setattr(
+            "live_digits.capture.sources.describe_cameras", lambda there=there: there
+        )
         checks = (Check(f"what {name}", True, f"found {name}"),)
         monkeypatch.setattr("live_digits.doctor.examine", lambda checks=checks: checks)
         assert cli.invoke(["cameras"]) == 0

@@ -28,6 +28,10 @@ import pytest
 from fakes import FakeDevice, FakeDisplay
 
 from live_digits.app import App, Display, Options
+from live_digits.capture.connection_state import Limits
+from live_digits.capture.demo_scene import DemoScene
+from live_digits.capture.sources import Source
+from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import (
     TRACKBARS,
     PipelineSettings,
@@ -40,13 +44,9 @@ from live_digits.config.settings import (
 )
 from live_digits.core.errors import DisplayError
 from live_digits.core.types import Classifier, Floats, Image, Reading
-from live_digits.demo import DemoScene
-from live_digits.link import Limits
 from live_digits.reading import judge
 from live_digits.recording import video_writer
 from live_digits.recording.session import READINGS, VIDEO
-from live_digits.sources import Source
-from live_digits.video import video_frames
 from live_digits.window import TITLE, Command, Window, check_display
 
 SECONDS = float(os.environ.get("LIVE_DIGITS_SOAK_SECONDS", "3600"))

@@ -22,15 +22,10 @@ from source_kit import (
     write_video,
 )
 
-from live_digits import sources
+from live_digits.capture import sources
+from live_digits.capture.sources import expand_inputs, is_picture, is_video, open_source
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Image
-from live_digits.sources import (
-    expand_inputs,
-    is_picture,
-    is_video,
-    open_source,
-)
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 

@@ -21,13 +21,10 @@ from source_kit import (
     write_video,
 )
 
-from live_digits import stream
+from live_digits.capture import stream
+from live_digits.capture.sources import open_source, redact
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
-from live_digits.sources import (
-    open_source,
-    redact,
-)
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 

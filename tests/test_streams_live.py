@@ -22,10 +22,10 @@ from program_kit import environment, program
 
 import av
 
+from live_digits.capture.connection_state import State
+from live_digits.capture.sources import Source, open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.types import Frame
-from live_digits.link import State
-from live_digits.sources import Source, open_source
 
 SERVER = Path(__file__).with_name("stream_server.py")
 SETTINGS = SourceSettings(timeout=30.0)

@@ -14,12 +14,12 @@ from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, asking, wai
 from live_digits import auto
 from live_digits.app import App, Options, Outcome
 from live_digits.auto import Found
+from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import PipelineSettings, Settings
 from live_digits.core import worker
 from live_digits.core.errors import WorkerError
 from live_digits.core.types import Floats, Image, Reading, Status
 from live_digits.core.worker import MOST_REPLACED
-from live_digits.demo import DemoScene
 from live_digits.hand_worker import HandsWorker
 from live_digits.hands import Hand
 from live_digits.inference import InferenceWorker

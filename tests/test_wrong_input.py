@@ -21,10 +21,10 @@ from wrong_kit import few, one_line, seeds
 
 from live_digits import classifier, cli
 from live_digits.batch import Batch, Saver
+from live_digits.capture.image_files import load_picture
 from live_digits.config.file import load, parse
 from live_digits.config.settings import TRACKBARS, Settings
 from live_digits.core.errors import ConfigError, ModelError, SourceError
-from live_digits.pictures import load_picture
 
 # --- config files ---
 

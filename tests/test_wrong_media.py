@@ -23,13 +23,14 @@ from wrong_kit import FUZZ_SECONDS, chunk, encoded, few, mutated, one_line, seed
 
 import av
 
-from live_digits import MOST_PIXELS, pictures, video
+from live_digits import MOST_PIXELS
+from live_digits.capture import image_files, video_decoding
+from live_digits.capture.image_files import load_picture
+from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import PROFILES, PipelineSettings, Settings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Frame
-from live_digits.pictures import load_picture
 from live_digits.reader import read_picture
-from live_digits.video import video_frames
 
 # --- pictures ---
 
@@ -135,7 +136,7 @@ def test_the_smallest_pictures_are_read(tmp_path: Path, size: tuple[int, int]) -
 def test_transparency_is_white_in_every_strip(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pictures, "_STRIP", 7)
+    monkeypatch.setattr(image_files, "_STRIP", 7)
     noise = np.random.default_rng(1).integers(0, 256, (23, 5, 4), dtype=np.uint8)
     path = tmp_path / "a.png"
     path.write_bytes(encoded(noise, ".png"))
@@ -247,7 +248,7 @@ def test_frames_that_are_too_large_are_refused_by_the_header(
     path = tmp_path / "vast.mp4"
     path.write_bytes(films()["mp4"])
     assert len(list(video_frames(path))) == 6
-    monkeypatch.setattr(video, "MOST_PIXELS", 64 * 48 - 1)
+    monkeypatch.setattr(video_decoding, "MOST_PIXELS", 64 * 48 - 1)
     with pytest.raises(SourceError, match=r"vast\.mp4 has frames of 64×48 pixels; at most"):
         list(video_frames(path))
 

@@ -16,12 +16,12 @@ from live_digits.app import App, Display, Options
 from live_digits.bench.scenes import RATE, Scene, moving, resting
 from live_digits.bench.spread import percentile
 from live_digits.bench.variants import NO_SAVINGS, Forgetful, fitted, vision_of
+from live_digits.capture.sources import Demo, Source
 from live_digits.config.settings import Settings, SourceSettings
 from live_digits.core.types import Image, Reading
 from live_digits.hand_worker import open_hands
 from live_digits.looker import Looker
 from live_digits.reading import judge
-from live_digits.sources import Demo, Source
 from live_digits.stats import peak_memory_mb
 
 _KEPT = {"moving": 6, "at rest": 4}

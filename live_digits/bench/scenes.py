@@ -7,8 +7,8 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from live_digits.capture.demo_scene import DemoScene
 from live_digits.core.types import Frame, Image
-from live_digits.demo import DemoScene
 
 SEED = 5
 DIGITS = 40

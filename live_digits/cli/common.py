@@ -185,7 +185,7 @@ def ended_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def is_video(path: Path) -> bool:
-    from live_digits.media import is_video
+    from live_digits.capture.input_paths import is_video
 
     return is_video(path)
 

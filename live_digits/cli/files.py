@@ -63,8 +63,8 @@ def read(
 ) -> int:
     """Reads pictures, folders and videos, in order. Exit code 1: something was left out."""
     from live_digits.batch import CSV_HEADER, Batch, Saver
-    from live_digits.pictures import quiet
-    from live_digits.sources import expand_inputs
+    from live_digits.capture.image_files import quiet
+    from live_digits.capture.sources import expand_inputs
 
     if json_ and csv:
         raise ConfigError("--json and --csv exclude each other; choose one")
@@ -164,7 +164,7 @@ def recordings(
 ) -> int:
     """Lists recordings and repairs what a crash left; nothing is deleted. Exit code 1: damage is
     left."""
-    from live_digits.pictures import quiet
+    from live_digits.capture.image_files import quiet
     from live_digits.recording.catalog import sessions
 
     quiet()

@@ -86,7 +86,7 @@ def run(
     """The live window: boxes and digits over the moving picture. h shows the keys."""
     _writable(stats)
     from live_digits.app import App, Options
-    from live_digits.sources import open_source
+    from live_digits.capture.sources import open_source
 
     logging.getLogger("live_digits").setLevel(logging.INFO)
     settings = settings_of(config, set_, profile, model, width=width, height=height, fps=fps)
@@ -175,7 +175,7 @@ def _report(outcome: Outcome, stats: Path | None, *, quiet: bool, windowed: bool
 @app.command()
 def cameras() -> int:
     """Lists the cameras there are: number, name, modes. Disturbs none that is in use."""
-    from live_digits.sources import describe_cameras
+    from live_digits.capture.sources import describe_cameras
 
     there = describe_cameras()
     for camera in there:

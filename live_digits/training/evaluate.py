@@ -13,6 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from live_digits.capture.image_files import Picture, open_picture
 from live_digits.config.settings import shown
 from live_digits.core.errors import SourceError, reason
 from live_digits.core.safe_files import replacing
@@ -29,7 +30,6 @@ from live_digits.core.types import (
     Image,
     Reading,
 )
-from live_digits.pictures import Picture, open_picture
 from live_digits.training import data
 from live_digits.training.plots import draw_confusion
 

@@ -19,13 +19,13 @@ import cv2
 
 import av
 
+from live_digits.capture.connection_state import Limits, Link, State, Todo
+from live_digits.capture.threaded_source import CLOSE, Feed
 from live_digits.core.errors import SourceError
 from live_digits.core.errors import reason as said
 from live_digits.core.types import Image, Mode, Signal, SourceInfo
-from live_digits.feed import CLOSE, Feed
-from live_digits.link import Limits, Link, State, Todo
 
-log = logging.getLogger("live_digits.sources")
+log = logging.getLogger("live_digits.capture.sources")
 
 _REPORT = 30
 """Frames after which a live source logs its modes."""

@@ -15,14 +15,9 @@ from typing import IO
 
 import numpy as np
 
-from live_digits.config.settings import SourceSettings
-from live_digits.core.errors import SourceError, redact, too_many_pixels
-from live_digits.core.isolated_process import end, exactly, kill_group, start_isolated
-from live_digits.core.sanitize import sanitize
-from live_digits.core.types import Image, Mode, SourceInfo
-from live_digits.link import Limits
-from live_digits.live_feed import LiveFeed
-from live_digits.stream_worker import (
+from live_digits.capture.connection_state import Limits
+from live_digits.capture.reconnecting_source import LiveFeed
+from live_digits.capture.stream_worker import (
     END,
     ERROR,
     FRAME,
@@ -33,8 +28,13 @@ from live_digits.stream_worker import (
     OPENED,
     WARNING,
 )
+from live_digits.config.settings import SourceSettings
+from live_digits.core.errors import SourceError, redact, too_many_pixels
+from live_digits.core.isolated_process import end, exactly, kill_group, start_isolated
+from live_digits.core.sanitize import sanitize
+from live_digits.core.types import Image, Mode, SourceInfo
 
-log = logging.getLogger("live_digits.sources")
+log = logging.getLogger("live_digits.capture.sources")
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 _LIMITS = Limits(attempt=4.0)
@@ -57,7 +57,9 @@ class _Process:
         self.good = False
         """It has ended its last stream in order and can play another."""
         try:
-            self._process = start_isolated("from live_digits.stream_worker import serve; serve()")
+            self._process = start_isolated(
+                "from live_digits.capture.stream_worker import serve; serve()"
+            )
         except OSError as e:
             raise SourceError(f"{name}: no process can be started: {e.strerror or e}") from e
         assert self._process.stdout is not None

@@ -18,15 +18,15 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from live_digits import v4l2
+from live_digits.capture import v4l2
+from live_digits.capture.connection_state import Limits
+from live_digits.capture.image_files import as_bgr, quiet
+from live_digits.capture.reconnecting_source import LiveFeed
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Image, Mode, SourceInfo
-from live_digits.link import Limits
-from live_digits.live_feed import LiveFeed
-from live_digits.pictures import as_bgr, quiet
 
-log = logging.getLogger("live_digits.sources")
+log = logging.getLogger("live_digits.capture.sources")
 
 _LIMITS = Limits()
 """The waiting times of a camera; the first frame's comes from the settings."""

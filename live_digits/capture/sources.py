@@ -20,18 +20,14 @@ import cv2  # noqa: F401 (before av: see pyproject.toml)
 
 import av
 
-from live_digits.camera import Camera, cameras_there, describe_cameras, list_cameras
-from live_digits.config.settings import SourceSettings
-from live_digits.core.errors import SourceError, redact, without_address
-from live_digits.core.types import Frame, Image, Mode, Signal, SourceInfo
-from live_digits.demo import DemoScene
-from live_digits.feed import Feed
-from live_digits.live_feed import blocked_readers
-from live_digits.media import expand_inputs, file_kind, is_picture, is_video
-from live_digits.pictures import MOST_PIXELS, load_picture, quiet, to_stored
-from live_digits.recording.session import Replay, SessionError, is_session, replay
-from live_digits.stream import SCHEMES, Pipe, Stream
-from live_digits.video import (
+from live_digits.capture.camera import Camera, cameras_there, describe_cameras, list_cameras
+from live_digits.capture.demo_scene import DemoScene
+from live_digits.capture.image_files import MOST_PIXELS, load_picture, quiet, to_stored
+from live_digits.capture.input_paths import expand_inputs, file_kind, is_picture, is_video
+from live_digits.capture.reconnecting_source import blocked_readers
+from live_digits.capture.stream import SCHEMES, Pipe, Stream
+from live_digits.capture.threaded_source import Feed
+from live_digits.capture.video_decoding import (
     decode_parts,
     decode_video,
     frame_bgr,
@@ -41,6 +37,10 @@ from live_digits.video import (
     video_frames,
     video_stream,
 )
+from live_digits.config.settings import SourceSettings
+from live_digits.core.errors import SourceError, redact, without_address
+from live_digits.core.types import Frame, Image, Mode, Signal, SourceInfo
+from live_digits.recording.session import Replay, SessionError, is_session, replay
 
 __all__ = [
     "MOST_PIXELS",
@@ -58,7 +58,7 @@ __all__ = [
     "video_frames",
 ]
 
-log = logging.getLogger("live_digits.sources")
+log = logging.getLogger("live_digits.capture.sources")
 
 PICTURE_RATE = 30
 """Frames a second of a picture that is shown live."""

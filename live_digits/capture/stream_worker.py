@@ -24,11 +24,11 @@ import numpy as np
 import av
 import av.error
 
+from live_digits.capture.video_decoding import decode_video, frame_bgr, paced, video_stream, why
 from live_digits.core.errors import SourceError, reason
 from live_digits.core.isolated_process import take_answers
 from live_digits.core.process_memory import data_segment, resident_memory
 from live_digits.core.types import Image
-from live_digits.video import decode_video, frame_bgr, paced, video_stream, why
 
 HEAD = struct.Struct("<c3Id")
 """A message: its kind, three whole numbers and a real one."""

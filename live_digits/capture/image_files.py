@@ -24,7 +24,7 @@ from live_digits.core.errors import SourceError, reason, too_many_pixels, withou
 from live_digits.core.safe_yaml import read_bytes
 from live_digits.core.types import Box, Image
 
-log = logging.getLogger("live_digits.sources")
+log = logging.getLogger("live_digits.capture.sources")
 
 _STRIP = 2**20
 """Pixels of a picture with transparency that are laid over white at once."""
