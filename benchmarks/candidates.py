@@ -28,12 +28,12 @@ import numpy.typing as npt
 from live_digits.capture.image_files import load_picture
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Box, Floats, Image
-from live_digits.crops import normalise
-from live_digits.pipeline import Vision, crops, find, working
 from live_digits.training.evaluate import load_truth, truth_of
 from live_digits.training.glyphs import SIDE, Glyphs, leaned, redrawn
 from live_digits.training.marks import OTHER, Ids
 from live_digits.training.render import Page, page
+from live_digits.vision.detection import Vision, crops, find, working
+from live_digits.vision.mnist_crop import normalise
 
 _OVERLAPS = (0.5, 0.7)
 _LEGIBLE, _SMOOTH = 0.8, 1.0

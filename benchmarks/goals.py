@@ -194,7 +194,7 @@ def mistakes_of(folder: Path, readings: Sequence[Json]) -> list[Json]:
 def measure_candidates(places: Places, name: str) -> tuple[str, Json]:
     """The share of true digits that finding offers a box for, on the three sets."""
     from live_digits.config.settings import Settings
-    from live_digits.pipeline import find
+    from live_digits.vision.detection import find
 
     shares: dict[str, Json] = {}
     for key, sub in (("set1", "photos"), ("set2", "photos2"), ("set3", "photos3")):

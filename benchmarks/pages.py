@@ -21,7 +21,6 @@ import numpy as np
 from live_digits.capture import demo_scene
 from live_digits.config.settings import Settings
 from live_digits.core.types import Classifier, Frame
-from live_digits.pipeline import WORKING_SIDE, find
 from live_digits.reader import read_picture
 from live_digits.reading import judge
 from live_digits.training.evaluate import f1_of, paired, right_of
@@ -29,6 +28,7 @@ from live_digits.training.fonts import load
 from live_digits.training.glyphs import Glyphs
 from live_digits.training.render import Page, page
 from live_digits.training.train import FONT_HELD
+from live_digits.vision.detection import WORKING_SIDE, find
 
 _LEAST_HEIGHT, _LEAST_DIGITS = 16, 3
 _OVERLAP = 0.5

@@ -17,12 +17,12 @@ import numpy as np
 
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import CROP_SIZE, NOT_A_DIGIT, Box, Floats, Image
-from live_digits.pipeline import find
 from live_digits.reading.candidate_selection import select
 from live_digits.reading.cutouts import cut
 from live_digits.reading.judge import load
 from live_digits.reading.questions import Judge, as_judge
 from live_digits.training.data import mnist
+from live_digits.vision.detection import find
 
 _PAPER, _INK = 228, 45
 _COLUMNS, _ROWS = 8, 5

@@ -24,12 +24,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits import ink, pipeline, rulings, segment
 from live_digits.config.settings import Settings
 from live_digits.core.types import Classifier, Frame, Image
 from live_digits.reader import read_picture
 from live_digits.reading.judge import load
-from live_digits.rulings import Ruled
 from live_digits.training import data
 from live_digits.training.evaluate import match
 from live_digits.training.fonts import load as load_fonts
@@ -37,6 +35,8 @@ from live_digits.training.glyphs import Glyphs
 from live_digits.training.render import Page, page
 from live_digits.training.sources import scenery, writing
 from live_digits.training.train import FONT_HELD, HOLD_OUT
+from live_digits.vision import detection, illumination, ruled_lines, segmentation
+from live_digits.vision.ruled_lines import Ruled
 
 Patch = tuple[ModuleType, str, Any]
 """A module, one of its names, and what that name means while a step is off."""
@@ -47,45 +47,45 @@ def _blank(picture: Image, *_: Any) -> Image:
 
 
 STEPS: dict[str, tuple[Patch, ...]] = {
-    "light ink on dark ground looked for": ((ink, "light_on_dark", lambda grey: False),),
-    "grain softened": ((ink, "calmed", lambda grey: grey),),
-    "sheet's edge is no ink": ((ink, "_EDGE", 0.0),),
-    "desk measured as if lighter": ((ink, "_DESK", 0.0),),
-    "ink is dark as its tiles' ink": ((ink, "_AROUND", 0),),
+    "light ink on dark ground looked for": ((illumination, "light_on_dark", lambda grey: False),),
+    "grain softened": ((illumination, "calmed", lambda grey: grey),),
+    "sheet's edge is no ink": ((illumination, "_EDGE", 0.0),),
+    "desk measured as if lighter": ((illumination, "_DESK", 0.0),),
+    "ink is dark as its tiles' ink": ((illumination, "_AROUND", 0),),
     "rulings taken out": (
-        (pipeline, "rulings", lambda mask, raw: Ruled(_blank(mask), _blank(mask))),
+        (detection, "rulings", lambda mask, raw: Ruled(_blank(mask), _blank(mask))),
     ),
     "broad rulings": (
-        (rulings, "_BROAD_LYING", replace(rulings._BROAD_LYING, freest=9.0)),
-        (rulings, "_BROAD_UPRIGHT", replace(rulings._BROAD_UPRIGHT, freest=9.0)),
+        (ruled_lines, "_BROAD_LYING", replace(ruled_lines._BROAD_LYING, freest=9.0)),
+        (ruled_lines, "_BROAD_UPRIGHT", replace(ruled_lines._BROAD_UPRIGHT, freest=9.0)),
     ),
-    "leaning rulings": ((rulings, "lean_of", lambda thin: 0.0),),
+    "leaning rulings": ((ruled_lines, "lean_of", lambda thin: 0.0),),
     "rulings keep to their path": (
-        (rulings, "_on_path", lambda where, line, columns: np.ones(len(where), bool)),
+        (ruled_lines, "_on_path", lambda where, line, columns: np.ones(len(where), bool)),
     ),
     "rulings go on in bits": (
-        (rulings, "_runs_on", lambda p, group, broad, limit, thin, dark: _blank(thin)),
+        (ruled_lines, "_runs_on", lambda p, group, broad, limit, thin, dark: _blank(thin)),
     ),
-    "a line darker alone is a pen's": ((rulings, "_darkest", lambda usual, lines: usual),),
-    "darker middles of rulings": ((rulings, "_MIDDLE", 1),),
-    "soft rims of rulings": ((pipeline, "rims", lambda lines, mask, dark: _blank(lines)),),
+    "a line darker alone is a pen's": ((ruled_lines, "_darkest", lambda usual, lines: usual),),
+    "darker middles of rulings": ((ruled_lines, "_MIDDLE", 1),),
+    "soft rims of rulings": ((detection, "rims", lambda lines, mask, dark: _blank(lines)),),
     "rulings' paths tell no darkness": (
-        (pipeline, "paths", lambda lines: (lines, _blank(lines))),
+        (detection, "paths", lambda lines: (lines, _blank(lines))),
     ),
     "ink stretched anew without rulings": (
-        (ink, "without", lambda dark, lines, crossings: dark),
+        (illumination, "without", lambda dark, lines, crossings: dark),
     ),
-    "strokes healed across rulings": ((pipeline, "healed", lambda mask, ruled: mask),),
+    "strokes healed across rulings": ((detection, "healed", lambda mask, ruled: mask),),
     "ink needs an edge": (
-        (pipeline, "dilated_of", lambda edges, settings: np.full_like(edges, 255)),
+        (detection, "dilated_of", lambda edges, settings: np.full_like(edges, 255)),
     ),
-    "ink needs a mean darkness": ((pipeline, "_STRONG", 0),),
-    "grain left out by size": ((pipeline, "_SPECK", 1),),
-    "frames, rings and bars opened": ((segment, "_inside", lambda blob, labels: None),),
-    "bars under digits": ((segment, "_below", lambda own, thick: None),),
-    "touching digits cut": ((segment, "_may_be_several", lambda box: False),),
-    "parts and halves joined": ((segment, "_joins", lambda blobs, layout: []),),
-    "pieces clustered": ((segment, "_clusters", lambda blobs, layout: []),),
+    "ink needs a mean darkness": ((detection, "_STRONG", 0),),
+    "grain left out by size": ((detection, "_SPECK", 1),),
+    "frames, rings and bars opened": ((segmentation, "_inside", lambda blob, labels: None),),
+    "bars under digits": ((segmentation, "_below", lambda own, thick: None),),
+    "touching digits cut": ((segmentation, "_may_be_several", lambda box: False),),
+    "parts and halves joined": ((segmentation, "_joins", lambda blobs, layout: []),),
+    "pieces clustered": ((segmentation, "_clusters", lambda blobs, layout: []),),
 }  # fmt: skip
 
 
@@ -121,7 +121,7 @@ class Tally:
 def count(drawn: Page, network: Classifier, settings: Settings, tally: Tally) -> None:
     """Reads a page and adds what came of it."""
     begun = perf_counter()
-    vision = pipeline.find(drawn.image, settings.pipeline)
+    vision = detection.find(drawn.image, settings.pipeline)
     tally.seconds += perf_counter() - begun
     tally.candidates += len(vision.candidates)
     read = read_picture(Frame(drawn.image, 0, 0.0, "page"), settings, network).digits

@@ -18,7 +18,7 @@ import numpy as np
 from live_digits.classifier import load
 from live_digits.config.settings import ReadingSettings
 from live_digits.core.types import NOT_A_DIGIT
-from live_digits.crops import normalise
+from live_digits.vision.mnist_crop import normalise
 
 _SIGNS = "÷=−×+"
 

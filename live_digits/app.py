@@ -33,16 +33,16 @@ from live_digits.core.types import Box, Classifier, Frame, Image, Reading, Recor
 from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import CLEAR, UNDO, Handwork
 from live_digits.inference import InferenceWorker
-from live_digits.looker import Looker
 from live_digits.occlusion import Cover
 from live_digits.overseer import Overseer
 from live_digits.painter import Painter
-from live_digits.pipeline import Vision
 from live_digits.reader import Follower, Seen, labelled
 from live_digits.recording.controller import Deck
 from live_digits.recording.recorder import Recorder
 from live_digits.stats import Figures
 from live_digits.views import contact_sheet
+from live_digits.vision.detection import Vision
+from live_digits.vision.worker import Looker
 from live_digits.window import Command
 
 log = logging.getLogger("live_digits.app")

@@ -27,7 +27,7 @@ from live_digits.core.worker import Worker, percentiles
 from live_digits.hand_model import MODEL_NAME, MODEL_VARIABLE, find_model
 from live_digits.hands import Hand, Sighting
 from live_digits.landmarker import LOOK_SIZE, Landmarker, import_for, open_landmarker
-from live_digits.motion import apart
+from live_digits.vision.frame_difference import apart
 
 RELOOK = 0.25
 """Seconds after which hands that rest are looked at again all the same."""

@@ -14,7 +14,6 @@ import numpy as np
 from live_digits.config.settings import PipelineSettings, ReadingSettings, Settings
 from live_digits.core.types import Box, Classifier, Digit, Frame, Image, Reading, Track
 from live_digits.lines import reading_order
-from live_digits.pipeline import Vision, crops, find
 from live_digits.reading.cutouts import cut
 from live_digits.reading.questions import (
     Answer,
@@ -27,6 +26,7 @@ from live_digits.reading.questions import (
 from live_digits.reading.resolution import numbered, resolve_once
 from live_digits.tracker import Tracker
 from live_digits.tracking.label_voting import LabelVoting
+from live_digits.vision.detection import Vision, crops, find
 
 RECHECK = 0.5
 """Seconds after which the crop of a track that is settled is looked at again."""

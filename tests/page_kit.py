@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from live_digits.config.settings import profile_defaults
 from live_digits.core.types import Box, Candidate, Image, Stages
-from live_digits.pipeline import Vision, find
+from live_digits.vision.detection import Vision, find
 
 CLASSIC = profile_defaults("classic")
 PAPER = profile_defaults("paper")

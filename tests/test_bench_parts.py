@@ -12,7 +12,6 @@ import pytest
 from bench_kit import SMALL
 from fakes import FakeSource
 
-from live_digits import pipeline
 from live_digits.bench import children
 from live_digits.bench.children import PartError
 from live_digits.bench.display import Place
@@ -20,6 +19,7 @@ from live_digits.bench.networks import BATCHES, Networks, measured
 from live_digits.bench.paced import Case, Paced
 from live_digits.bench.variants import NO_SAVINGS, vision_of
 from live_digits.core.isolated_process import isolated_python
+from live_digits.vision import detection
 
 NOWHERE = Place(False, "", "nowhere")
 
@@ -141,5 +141,5 @@ def test_a_program_without_savings_is_one() -> None:
 
 def test_vision_without_savings_is_so_for_a_while() -> None:
     with vision_of(NO_SAVINGS):
-        assert pipeline.WORKING_SIDE > 10_000
-    assert pipeline.WORKING_SIDE < 10_000
+        assert detection.WORKING_SIDE > 10_000
+    assert detection.WORKING_SIDE < 10_000

@@ -13,7 +13,6 @@ from fakes import FakeClassifier
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_digits import pipeline
 from live_digits.bench import stages
 from live_digits.bench.scenes import SCENES, frame_of
 from live_digits.bench.spread import Spread
@@ -33,7 +32,8 @@ from live_digits.bench.variants import (
 )
 from live_digits.config.settings import PROFILES, profile_defaults
 from live_digits.core import types
-from live_digits.looker import changed, thumbnail
+from live_digits.vision import detection
+from live_digits.vision.worker import changed, thumbnail
 
 WIDE = 1280, 720
 """More than the working resolution."""
@@ -44,7 +44,7 @@ def test_vision_tells_of_each_stage_and_finds_the_same(profile: str) -> None:
     page = SCENES["moving"](*WIDE)(0)
     told: list[str] = []
     settings = profile_defaults(profile)
-    timed, plain = pipeline.find(page, settings, told.append), pipeline.find(page, settings)
+    timed, plain = detection.find(page, settings, told.append), detection.find(page, settings)
     assert timed.candidates == plain.candidates
     assert [s for s in VISION if s in told] == told, "in the order in which they are shown"
     assert {"grey", "blur", "edges", "dilated", "ink"} <= set(told)
@@ -86,17 +86,17 @@ def test_colours_reduced_first_show_the_same_page() -> None:
 
 
 def test_savings_are_back_after_vision_without_them() -> None:
-    before = pipeline.WORKING_SIDE, pipeline.working
+    before = detection.WORKING_SIDE, detection.working
 
     def fails() -> None:
         with vision_of(NO_SAVINGS):
-            assert before[0] < pipeline.WORKING_SIDE
-            assert pipeline.working is not before[1]
+            assert before[0] < detection.WORKING_SIDE
+            assert detection.working is not before[1]
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fails()
-    assert (pipeline.WORKING_SIDE, pipeline.working) == before
+    assert (detection.WORKING_SIDE, detection.working) == before
 
 
 def test_a_page_at_rest_is_looked_at_once_or_each_time() -> None:

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from page_kit import CLASSIC, distance, page
 
 from live_digits.core.types import Box, Image
-from live_digits.pipeline import (
+from live_digits.vision.detection import (
     Vision,
     blurred,
     contour_boxes,

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 
 import live_digits
 from live_digits.core.types import Box, Image
-from live_digits.crops import normalise, stroke_width
+from live_digits.vision.mnist_crop import normalise, stroke_width
 
 INK = hnp.arrays(
     np.uint8,

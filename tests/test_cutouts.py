@@ -11,7 +11,6 @@ from page_kit import CLASSIC, PAPER, page, vision_of
 
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Box, Candidate, Image
-from live_digits.pipeline import Vision, crops, find
 from live_digits.reading.cutouts import (
     NEAR,
     NEAR_CHANNELS,
@@ -24,6 +23,7 @@ from live_digits.reading.cutouts import (
     nothing,
     shapes_of,
 )
+from live_digits.vision.detection import Vision, crops, find
 
 DARK, GREY, OWN = 0, 1, 2
 """The channels of the windows."""

@@ -22,12 +22,12 @@ from wrong_kit import one_line
 from live_digits import classifier
 from live_digits.core.errors import ModelError
 from live_digits.core.types import NOT_A_DIGIT, Candidate, Floats
-from live_digits.pipeline import find
 from live_digits.reading import judge
 from live_digits.reading.classes import JUDGED, LETTER
 from live_digits.reading.cutouts import SHAPES, SIDE, Cutouts, cut, nothing
 from live_digits.reading.judge import CONTEXT, JUDGE, ContextNetwork, JudgeNetwork, LearnedJudge
 from live_digits.reading.questions import Judge, answered
+from live_digits.vision.detection import find
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="makes networks with TensorFlow"

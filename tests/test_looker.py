@@ -13,8 +13,8 @@ from fakes import PATIENCE, wait_until
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Frame, Image
-from live_digits.looker import Looker, changed, thumbnail
-from live_digits.pipeline import Vision, find
+from live_digits.vision.detection import Vision, find
+from live_digits.vision.worker import Looker, changed, thumbnail
 
 PAPER = PipelineSettings()
 
@@ -106,7 +106,7 @@ PAGE = DemoScene(1280, 720, seed=3).render(0)
 def test_a_page_at_rest_is_looked_at_once_for_all_its_noise(
     looker: Looker, eye: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("live_digits.looker.FRESH", 1e9)
+    monkeypatch.setattr("live_digits.vision.worker.FRESH", 1e9)
     for number in range(6):
         looker.submit(frame(number, noisy(PAGE, number, 4, 1 + 0.01 * (number % 3))), PAPER)
         look = looker.take(PATIENCE)
@@ -136,7 +136,7 @@ def test_the_same_page_in_another_size_is_looked_at(looker: Looker, eye: Countin
 def test_a_page_at_rest_is_looked_at_again_after_a_while(
     looker: Looker, eye: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("live_digits.looker.FRESH", 0.0)
+    monkeypatch.setattr("live_digits.vision.worker.FRESH", 0.0)
     for number in range(3):
         looker.submit(frame(number, PAGE), PAPER)
         assert take(looker) == number

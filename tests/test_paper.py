@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pytest
 from page_kit import PAPER, SIZES, distance, hostile, missed, page, shadowed
 
-from live_digits import ink as inks
-from live_digits import segment
 from live_digits.core.types import Box, Image
-from live_digits.ink import light_on_dark
-from live_digits.pipeline import crops, find
+from live_digits.vision import illumination as inks
+from live_digits.vision import segmentation
+from live_digits.vision.detection import crops, find
+from live_digits.vision.illumination import light_on_dark
 
 
 def grained(grey: Image) -> Image:
@@ -197,7 +197,7 @@ def test_a_blank_page_holds_next_to_nothing(width: int, height: int, grain: floa
 def test_candidates_are_bounded_on_hostile_pages(kind: str) -> None:
     for width, height in SIZES[:3]:
         vision = find(hostile(kind, width, height), PAPER)
-        assert len(vision.candidates) <= segment.MOST_PROPOSALS
+        assert len(vision.candidates) <= segmentation.MOST_PROPOSALS
         assert crops(vision).shape == (len(vision.candidates), 28, 28)
 
 

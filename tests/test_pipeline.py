@@ -9,14 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from page_kit import CLASSIC, PAPER, page, read_only
 
-from live_digits import segment
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Image
-from live_digits.pipeline import (
-    crops,
-    find,
-    grey_of,
-)
+from live_digits.vision import segmentation
+from live_digits.vision.detection import crops, find, grey_of
 
 PROFILES = [pytest.param(CLASSIC, id="classic"), pytest.param(PAPER, id="paper")]
 
@@ -98,7 +94,9 @@ def test_any_picture_under_any_settings(image: Image, chosen: PipelineSettings) 
     found = crops(vision)
     assert found.shape == (len(vision.candidates), 28, 28)
     assert found.dtype == np.uint8
-    assert len(vision.boxes) == len(vision.candidates) <= max(segment.MOST_PROPOSALS, image.size)
+    assert (
+        len(vision.boxes) == len(vision.candidates) <= max(segmentation.MOST_PROPOSALS, image.size)
+    )
     for c in vision.candidates:
         assert c.box == c.box.clipped(width, height)
         assert c.box.area > 0

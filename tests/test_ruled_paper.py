@@ -8,9 +8,9 @@ import pytest
 from page_kit import PAPER, SIZES, crossed_lines, hostile, missed, page, squared
 
 from live_digits.core.types import Box
-from live_digits.pipeline import find
-from live_digits.pixels import above
-from live_digits.rulings import rulings
+from live_digits.vision.detection import find
+from live_digits.vision.image_ops import above
+from live_digits.vision.ruled_lines import rulings
 
 
 @pytest.mark.parametrize("lean", [0.0, 0.05, 0.1, 0.15, -0.2, 0.25])

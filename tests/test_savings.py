@@ -21,10 +21,10 @@ from live_digits.app import App, Options, Outcome
 from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
 from live_digits.config.settings import PipelineSettings, Settings
 from live_digits.core.types import Frame, Image, Reading, Status
-from live_digits.looker import Looker
-from live_digits.pipeline import Vision, find
 from live_digits.reader import Follower
 from live_digits.reading.questions import answered, as_judge
+from live_digits.vision.detection import Vision, find
+from live_digits.vision.worker import Looker
 from live_digits.window import Command
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
@@ -65,7 +65,7 @@ def test_a_page_at_rest_is_read_and_then_neither_looked_at_nor_asked_about(
         looks.append(1)
         return find(image, settings)
 
-    monkeypatch.setattr("live_digits.looker.FRESH", 1e9)
+    monkeypatch.setattr("live_digits.vision.worker.FRESH", 1e9)
     monkeypatch.setattr(app, "Looker", partial(Looker, look=look))
     net = FakeClassifier(3)
     scene = SCENES["at rest"](640, 480, DIGITS)

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from live_digits.core.types import Box, Image
-from live_digits.segment import MOST_PROPOSALS, Blob, Proposal, propose, union
+from live_digits.vision.segmentation import MOST_PROPOSALS, Blob, Proposal, propose, union
 
 Labels = npt.NDArray[np.int32]
 Found = tuple[tuple[Proposal, ...], Labels]

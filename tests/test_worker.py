@@ -24,8 +24,8 @@ from live_digits.hand_worker import HandsWorker
 from live_digits.hands import Hand
 from live_digits.inference import InferenceWorker
 from live_digits.landmarker import Landmarker
-from live_digits.looker import Looker
-from live_digits.pipeline import Vision, find
+from live_digits.vision.detection import Vision, find
+from live_digits.vision.worker import Looker
 from live_digits.window import Command
 
 CROPS = np.zeros((1, 28, 28), np.uint8)

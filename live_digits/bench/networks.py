@@ -19,7 +19,7 @@ from live_digits.bench.spread import Spread, ratio, spread, take_turns
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.errors import LiveDigitsError, ModelError, reason
 from live_digits.core.types import Image
-from live_digits.pipeline import crops, find
+from live_digits.vision.detection import crops, find
 
 BATCHES = (1, 8, 64)
 _MOST = 64

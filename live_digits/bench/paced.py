@@ -20,9 +20,9 @@ from live_digits.capture.sources import Demo, Source
 from live_digits.config.settings import Settings, SourceSettings
 from live_digits.core.types import Image, Reading
 from live_digits.hand_worker import open_hands
-from live_digits.looker import Looker
 from live_digits.reading import judge
 from live_digits.stats import peak_memory_mb
+from live_digits.vision.worker import Looker
 
 _KEPT = {"moving": 6, "at rest": 4}
 """Frames made beforehand, which are then played there and back: they cost the run nothing."""

@@ -14,8 +14,8 @@ from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
 from live_digits.bench.spread import Spread, as_json, by_stage, ratio, spread, take_turns
 from live_digits.bench.variants import CLASSIC, DEFAULT, VISION, Variant, Way
 from live_digits.core.types import Frame
-from live_digits.looker import FRESH
 from live_digits.reading import judge
+from live_digits.vision.worker import FRESH
 
 SIZES = {"480p": (640, 480), "720p": (1280, 720), "1080p": (1920, 1080), "4K": (3840, 2160)}
 COUNTS = (1, 10, 40, 160, 640)

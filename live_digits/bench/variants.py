@@ -14,15 +14,15 @@ from functools import partial
 import cv2
 import numpy as np
 
-from live_digits import pipeline
 from live_digits.bench.spread import Stopwatch
 from live_digits.config.settings import Settings, profile_defaults
 from live_digits.core.types import Classifier, Floats, Frame, Image, Reading, Status
-from live_digits.looker import FRESH, changed, thumbnail
 from live_digits.overlay import draw
-from live_digits.pipeline import Vision, crops, find, grey_of
 from live_digits.reader import Follower, Seen
 from live_digits.reading.questions import Question, answered, as_judge
+from live_digits.vision import detection
+from live_digits.vision.detection import Vision, crops, find, grey_of
+from live_digits.vision.worker import FRESH, changed, thumbnail
 
 VISION = (
     "compare", "grey", "light", "rulings", "blur", "edges", "dilated", "ink", "contours", "pieces",
@@ -84,7 +84,7 @@ def colours_first(image: Image) -> tuple[Image, float]:
     """The working picture by an area resize of the colours, grey afterwards: what
     `pipeline.working` was before."""
     height, width = image.shape[:2]
-    scale = min(1.0, pipeline.WORKING_SIDE / max(height, width))
+    scale = min(1.0, detection.WORKING_SIDE / max(height, width))
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -94,15 +94,15 @@ def colours_first(image: Image) -> tuple[Image, float]:
 @contextlib.contextmanager
 def vision_of(savings: Savings) -> Iterator[None]:
     """Has `pipeline.find` do without savings for a while. For one thread of the whole process."""
-    side, working = pipeline.WORKING_SIDE, pipeline.working
+    side, working = detection.WORKING_SIDE, detection.working
     try:
         if not savings.working:
-            pipeline.WORKING_SIDE = _NO_LIMIT
+            detection.WORKING_SIDE = _NO_LIMIT
         if not savings.grey_first:
-            pipeline.working = colours_first
+            detection.working = colours_first
         yield
     finally:
-        pipeline.WORKING_SIDE, pipeline.working = side, working
+        detection.WORKING_SIDE, detection.working = side, working
 
 
 class Forgetful(Follower):

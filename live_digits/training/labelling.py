@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import NOT_A_DIGIT, Box, Candidate, Image
-from live_digits.crops import normalise
-from live_digits.pipeline import Vision, find
 from live_digits.reading.classes import LETTER, MARK, PART
 from live_digits.reading.cutouts import Cutouts, cut
 from live_digits.training.marks import OTHER, Ids
 from live_digits.training.render import Page
+from live_digits.vision.detection import Vision, find
+from live_digits.vision.mnist_crop import normalise
 
 UNTAUGHT = -1
 """The label of what teaches nothing."""

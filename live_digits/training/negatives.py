@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from live_digits.core.types import CROP_SIZE, Image
-from live_digits.crops import normalise
 from live_digits.training import strokes
 from live_digits.training.glyphs import Alphabet, Glyphs, any_digit, any_other
+from live_digits.vision.mnist_crop import normalise
 
 _CUTS: dict[int, str] = {
     0: "tb", 2: "bl", 3: "tbl", 4: "l", 5: "tl", 6: "r", 7: "l", 8: "l", 9: "l",

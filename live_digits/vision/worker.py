@@ -17,8 +17,8 @@ import numpy as np
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Floats, Frame, Image
 from live_digits.core.worker import Worker
-from live_digits.motion import apart
-from live_digits.pipeline import Vision, find
+from live_digits.vision.detection import Vision, find
+from live_digits.vision.frame_difference import apart
 
 FRESH = 1.0
 """Seconds after which a page at rest is looked at again all the same: a pale, thin, slow stroke may

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.core.types import Doubles, Image
-from live_digits.pixels import above, halved
-from live_digits.straight import (
+from live_digits.vision.image_ops import above, halved
+from live_digits.vision.line_detection import (
     LINES,
     Level,
     Limits,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.core.types import Doubles, Image
-from live_digits.regions import Ints, Regions, regions
+from live_digits.vision.connected_components import Ints, Regions, regions
 
 _LINE_PIECE = 31
 """Straight runs from this length, pixels, may be part of a ruling."""

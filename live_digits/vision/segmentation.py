@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.core.types import Box, Doubles, Floats, Image
-from live_digits.crops import stroke_width
+from live_digits.vision.mnist_crop import stroke_width
 
 Labels = npt.NDArray[np.int32]
 Sides = npt.NDArray[np.intp]

@@ -15,14 +15,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits import ink as inks
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import CROP_SIZE, Box, Candidate, Image, Stages
-from live_digits.crops import normalise
-from live_digits.pixels import above, halved
-from live_digits.regions import regions
-from live_digits.rulings import Ruled, healed, paths, rims, rulings
-from live_digits.segment import Blob, propose
+from live_digits.vision import illumination as inks
+from live_digits.vision.connected_components import regions
+from live_digits.vision.image_ops import above, halved
+from live_digits.vision.mnist_crop import normalise
+from live_digits.vision.ruled_lines import Ruled, healed, paths, rims, rulings
+from live_digits.vision.segmentation import Blob, propose
 
 Labels = npt.NDArray[np.int32]
 Lap = Callable[[str], None]

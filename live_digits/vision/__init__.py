@@ -1,0 +1,1 @@
+"""Vision: frame to candidates, pure functions."""
