@@ -16,11 +16,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from live_digits import classifier
 from live_digits.air import PAUSE, Writer
 from live_digits.config.settings import Settings
 from live_digits.core.types import CROP_SIZE
 from live_digits.hands import LANDMARKS, Hand
+from live_digits.reading import classifier
 
 MEETING = 0.8
 """Ends nearer than this meet, pixels of an MNIST digit."""

@@ -461,7 +461,7 @@ def read_sheets(
 
 def crop_answers(crops: Image) -> npt.NDArray[np.float32]:
     """The crop network's probabilities, N rows; the first ten columns are the digits."""
-    from live_digits import classifier
+    from live_digits.reading import classifier
 
     return np.asarray(classifier.load("cnn").classify(crops), np.float32)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from live_digits.classifier import load
 from live_digits.config.settings import ReadingSettings
 from live_digits.core.types import NOT_A_DIGIT
+from live_digits.reading.classifier import load
 from live_digits.vision.mnist_crop import normalise
 
 _SIGNS = "÷=−×+"

@@ -17,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from live_digits.auto import LONGEST_STEP, Found, Search
 from live_digits.capture.image_files import save_png
 from live_digits.capture.sources import Source
 from live_digits.config.file import find_config, user_config_path, write_back
@@ -32,11 +31,12 @@ from live_digits.core.errors import HandsError, LiveDigitsError, RecordingError,
 from live_digits.core.types import Box, Classifier, Frame, Image, Reading, RecordingSummary, Status
 from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import CLEAR, UNDO, Handwork
-from live_digits.inference import InferenceWorker
 from live_digits.occlusion import Cover
 from live_digits.overseer import Overseer
 from live_digits.painter import Painter
 from live_digits.reader import Follower, Seen, labelled
+from live_digits.reading.parameter_search import LONGEST_STEP, Found, Search
+from live_digits.reading.worker import InferenceWorker
 from live_digits.recording.controller import Deck
 from live_digits.recording.recorder import Recorder
 from live_digits.stats import Figures

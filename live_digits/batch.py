@@ -13,7 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from live_digits.auto import search
 from live_digits.capture.image_files import Picture, open_picture
 from live_digits.capture.input_paths import is_video
 from live_digits.capture.video_decoding import video_frames
@@ -25,6 +24,7 @@ from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import Handwork
 from live_digits.overlay import annotate
 from live_digits.reader import Follower, read_moving, read_picture
+from live_digits.reading.parameter_search import search
 from live_digits.reading.questions import Judge
 from live_digits.recording.video_writer import FAILURES, Film
 

@@ -13,7 +13,6 @@ import numpy as np
 
 from live_digits.config.settings import PipelineSettings, ReadingSettings, Settings
 from live_digits.core.types import Box, Classifier, Digit, Frame, Image, Reading, Track
-from live_digits.lines import reading_order
 from live_digits.reading.cutouts import cut
 from live_digits.reading.questions import (
     Answer,
@@ -24,6 +23,7 @@ from live_digits.reading.questions import (
     as_judge,
 )
 from live_digits.reading.resolution import numbered, resolve_once
+from live_digits.reading.text_lines import reading_order
 from live_digits.tracker import Tracker
 from live_digits.tracking.label_voting import LabelVoting
 from live_digits.vision.detection import Vision, crops, find

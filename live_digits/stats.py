@@ -14,7 +14,7 @@ import live_digits
 from live_digits.core.process_memory import peak_memory
 from live_digits.core.types import Reading, Status
 from live_digits.core.worker import percentiles
-from live_digits.inference import InferenceStats
+from live_digits.reading.worker import InferenceStats
 
 KEPT = 65_536
 """Durations kept of each kind, the newest: percentiles are theirs."""

@@ -87,7 +87,7 @@ def held_disk(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 
 class FakeClassifier:
-    """Stands for a network. Implements `live_digits.classifier.Classifier`.
+    """Stands for a network. Implements `live_digits.reading.classifier.Classifier`.
 
     It remembers every call: `batches` holds the number of crops of each, `crops` the newest call's
     crops, `threads` the threads that called. `begun` is set as soon as a call has begun.

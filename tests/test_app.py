@@ -38,7 +38,6 @@ from fakes import (
 
 from live_digits import cli
 from live_digits.app import App, Options
-from live_digits.auto import Searcher, search, worth
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import (
     PipelineSettings,
@@ -49,6 +48,7 @@ from live_digits.config.settings import (
 from live_digits.core.errors import LiveDigitsError, ModelError, SourceError
 from live_digits.core.types import Frame, Reading
 from live_digits.reader import read_picture
+from live_digits.reading.parameter_search import Searcher, search, worth
 from live_digits.window import Command
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")

@@ -48,7 +48,7 @@ def test_a_network_that_is_no_network_is_left_out_and_said(
 ) -> None:
     import yaml
 
-    from live_digits import classifier
+    from live_digits.reading import classifier
 
     folder = tmp_path / "odd"
     shutil.copytree(classifier.models_folder() / "dense", folder)

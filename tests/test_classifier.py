@@ -17,8 +17,11 @@ import pytest
 import yaml
 
 import live_digits
-from live_digits import classifier
-from live_digits.classifier import (
+from live_digits.config.settings import ReadingSettings
+from live_digits.core.errors import ModelError
+from live_digits.core.types import CLASSES, NOT_A_DIGIT, Image
+from live_digits.reading import classifier
+from live_digits.reading.classifier import (
     CARD,
     KERAS,
     LITERT,
@@ -30,9 +33,6 @@ from live_digits.classifier import (
     read_card,
     resolve,
 )
-from live_digits.config.settings import ReadingSettings
-from live_digits.core.errors import ModelError
-from live_digits.core.types import CLASSES, NOT_A_DIGIT, Image
 
 needs_tensorflow = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None,
@@ -314,7 +314,7 @@ def test_a_network_belongs_to_the_thread_that_first_used_it() -> None:
 
 def test_loading_and_reading_say_nothing() -> None:
     code = (
-        "import numpy as np; from live_digits.classifier import load;"
+        "import numpy as np; from live_digits.reading.classifier import load;"
         "print(load('dense').classify(np.zeros((3, 28, 28), np.uint8)).shape)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -31,8 +31,8 @@ from cli_kit import (
 
 import live_digits
 from live_digits.capture import sources
-from live_digits.classifier import models_folder
 from live_digits.cli import COMMANDS
+from live_digits.reading.classifier import models_folder
 
 # --- bad input ---
 

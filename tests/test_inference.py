@@ -13,9 +13,9 @@ from fakes import PATIENCE, FakeClassifier, FakeJudge, asking, probabilities, wa
 from label_kit import candidate
 
 from live_digits.core.types import Classifier, Floats, Image
-from live_digits.inference import InferenceWorker
 from live_digits.reading.classes import JUDGED, from_crops
 from live_digits.reading.questions import Judge, Page
+from live_digits.reading.worker import InferenceWorker
 
 Maker = Callable[..., InferenceWorker]
 

@@ -19,10 +19,9 @@ from label_kit import candidate
 from page_kit import CLASSIC, PAPER, page
 from wrong_kit import one_line
 
-from live_digits import classifier
 from live_digits.core.errors import ModelError
 from live_digits.core.types import NOT_A_DIGIT, Candidate, Floats
-from live_digits.reading import judge
+from live_digits.reading import classifier, judge
 from live_digits.reading.classes import JUDGED, LETTER
 from live_digits.reading.cutouts import SHAPES, SIDE, Cutouts, cut, nothing
 from live_digits.reading.judge import CONTEXT, JUDGE, ContextNetwork, JudgeNetwork, LearnedJudge

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from live_digits.core.types import Box, Digit
-from live_digits.lines import reading_order
+from live_digits.reading.text_lines import reading_order
 
 
 def text(*lines: str, size: int = 40, tilt: float = 0.0, jitter: int = 0) -> list[Digit]:

@@ -11,9 +11,7 @@ import numpy as np
 import pytest
 from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, asking, wait_until
 
-from live_digits import auto
 from live_digits.app import App, Options, Outcome
-from live_digits.auto import Found
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import PipelineSettings, Settings
 from live_digits.core import worker
@@ -22,8 +20,10 @@ from live_digits.core.types import Floats, Image, Reading, Status
 from live_digits.core.worker import MOST_REPLACED
 from live_digits.hand_worker import HandsWorker
 from live_digits.hands import Hand
-from live_digits.inference import InferenceWorker
 from live_digits.landmarker import Landmarker
+from live_digits.reading import parameter_search
+from live_digits.reading.parameter_search import Found
+from live_digits.reading.worker import InferenceWorker
 from live_digits.vision.detection import Vision, find
 from live_digits.vision.worker import Looker
 from live_digits.window import Command
@@ -286,8 +286,8 @@ def test_a_search_that_hangs_is_given_up(
         assert gate.open.wait(PATIENCE)
         return Found(PipelineSettings(), False, 0, 0)
 
-    monkeypatch.setattr("live_digits.auto.search", search)
-    monkeypatch.setattr(auto, "LONGEST_STEP", SHORT)
+    monkeypatch.setattr("live_digits.reading.parameter_search.search", search)
+    monkeypatch.setattr(parameter_search, "LONGEST_STEP", SHORT)
     outcome, seen = run(FakeClassifier, gave_up_search)
     assert outcome.stats["worker_hangs"]["search"] == 1
     assert any("search for parameters hangs" in s.message for s in seen)

@@ -19,10 +19,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wrong_kit import FUZZ_SECONDS, few, one_line
 
-from live_digits import classifier
-from live_digits.classifier import ApartClassifier, LiteRTClassifier
 from live_digits.core.errors import ModelError
-from live_digits.inference import InferenceWorker
+from live_digits.reading import classifier
+from live_digits.reading.classifier import ApartClassifier, LiteRTClassifier
+from live_digits.reading.worker import InferenceWorker
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from live_digits import classifier
 from live_digits.bench.scenes import SCENES
 from live_digits.bench.spread import Spread, ratio, spread, take_turns
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.errors import LiveDigitsError, ModelError, reason
 from live_digits.core.types import Image
+from live_digits.reading import classifier
 from live_digits.vision.detection import crops, find
 
 BATCHES = (1, 8, 64)

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from live_digits import classifier
-from live_digits.classifier import quiet_interpreter
 from live_digits.core.errors import ModelError, reason
 from live_digits.core.isolated_process import IsolatedProcess, IsolatedProcessError
 from live_digits.core.types import CROP_SIZE, NOT_A_DIGIT, Candidate, Classifier, Floats, Image
+from live_digits.reading import classifier
 from live_digits.reading.classes import JUDGED
+from live_digits.reading.classifier import quiet_interpreter
 from live_digits.reading.cutouts import NEAR_CHANNELS, SHAPES, SIDE, WIDE_CHANNELS, Cutouts
 from live_digits.reading.neighbours import NEIGHBOURS, OWN, PAIR, page_features
 

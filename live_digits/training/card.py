@@ -41,7 +41,7 @@ def card_of(
     faces: Fonts | None, sources: Sequence[Source] = (), judged: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """What a user must know of the model, and what the loader checks."""
-    from live_digits.classifier import LiteRTClassifier
+    from live_digits.reading.classifier import LiteRTClassifier
 
     classifier = LiteRTClassifier(folder / "model.tflite", name=name)
     counts = {n: int(np.sum(pool.source == i)) for i, n in enumerate(pool.sources)}
