@@ -31,9 +31,9 @@ from live_digits.hand_worker import reduced
 from live_digits.hands import LANDMARKS, Hand
 from live_digits.landmarker import MediaPipeLandmarker
 from live_digits.occlusion import Occluder
-from live_digits.reader import Follower
 from live_digits.reading import judge
 from live_digits.reading.questions import Answer, answered, as_judge
+from live_digits.tracking.video_reader import Follower
 
 FPS = 30
 MATCH = 0.3

@@ -20,9 +20,9 @@ from live_digits.capture.demo_scene import DemoScene
 from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Digit, Frame, Reading
-from live_digits.reader import Follower
 from live_digits.reading import judge
 from live_digits.reading.questions import Answer, answered, as_judge
+from live_digits.tracking.video_reader import Follower
 
 FPS = 30
 MATCH = 0.3

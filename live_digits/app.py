@@ -34,12 +34,12 @@ from live_digits.handwork import CLEAR, UNDO, Handwork
 from live_digits.occlusion import Cover
 from live_digits.overseer import Overseer
 from live_digits.painter import Painter
-from live_digits.reader import Follower, Seen, labelled
 from live_digits.reading.parameter_search import LONGEST_STEP, Found, Search
 from live_digits.reading.worker import InferenceWorker
 from live_digits.recording.controller import Deck
 from live_digits.recording.recorder import Recorder
 from live_digits.stats import Figures
+from live_digits.tracking.video_reader import Follower, Seen, labelled
 from live_digits.views import contact_sheet
 from live_digits.vision.detection import Vision
 from live_digits.vision.worker import Looker

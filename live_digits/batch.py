@@ -23,10 +23,10 @@ from live_digits.core.types import Classifier, Frame, Image, Reading
 from live_digits.hand_worker import HandsWorker
 from live_digits.handwork import Handwork
 from live_digits.overlay import annotate
-from live_digits.reader import Follower, read_moving, read_picture
 from live_digits.reading.parameter_search import search
 from live_digits.reading.questions import Judge
 from live_digits.recording.video_writer import FAILURES, Film
+from live_digits.tracking.video_reader import Follower, read_moving, read_picture
 
 CSV_HEADER = (
     "source", "frame", "time", "line", "digit", "confidence", "x", "y", "w", "h", "track",

@@ -18,9 +18,9 @@ from page_kit import vision_of
 
 from live_digits.config.settings import ReadingSettings, Settings
 from live_digits.core.types import Box, Candidate, Floats, Frame, Image, Reading
-from live_digits.reader import Follower
 from live_digits.reading.classes import JUDGED, LETTER, PART
 from live_digits.reading.questions import Answer, answered
+from live_digits.tracking.video_reader import Follower
 from live_digits.vision.detection import Vision
 
 LOOKS = 15

@@ -29,8 +29,8 @@ from live_digits.hand_worker import HandsWorker
 from live_digits.hands import covered, hidden
 from live_digits.handwork import Handwork
 from live_digits.landmarker import MediaPipeLandmarker
-from live_digits.reader import Follower, read_moving
 from live_digits.reading import judge
+from live_digits.tracking.video_reader import Follower, read_moving
 
 # The real model -----------------------------------------------------------------------------------
 

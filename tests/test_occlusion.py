@@ -18,9 +18,9 @@ from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Classifier, Frame, Image, Reading
 from live_digits.hands import Hand
 from live_digits.occlusion import Cover, Occluder
-from live_digits.reader import Follower
 from live_digits.reading import judge
 from live_digits.reading.questions import Answer, answered, as_judge
+from live_digits.tracking.video_reader import Follower
 
 WIDTH, HEIGHT = 640, 360
 SKIN = (150, 178, 222)

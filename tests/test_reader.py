@@ -11,15 +11,15 @@ import pytest
 from fakes import FakeClassifier, FakeJudge, probabilities
 from page_kit import CLASSIC
 
-from live_digits import reader
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.file import load
 from live_digits.config.settings import ReadingSettings, Settings
 from live_digits.core.types import Box, Digit, Frame, Image, Reading
-from live_digits.reader import RECHECK, Follower, Seen, read_moving, read_picture
 from live_digits.reading import classifier, judge
 from live_digits.reading.cutouts import Cutouts, cut
 from live_digits.reading.questions import VOTES, Answer, answered, as_judge
+from live_digits.tracking import video_reader
+from live_digits.tracking.video_reader import RECHECK, Follower, Seen, read_moving, read_picture
 from live_digits.vision.detection import Vision
 
 FPS = 30
@@ -274,7 +274,7 @@ def test_settled_digits_are_looked_at_now_and_then_only(monkeypatch: pytest.Monk
         looks.append(len(indices))
         return cut(vision, indices, surroundings)
 
-    monkeypatch.setattr(reader, "cut", counted)
+    monkeypatch.setattr(video_reader, "cut", counted)
     film = Film()
     for _ in range(10):
         film.show(page())

@@ -21,8 +21,8 @@ from live_digits.app import App, Options, Outcome
 from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
 from live_digits.config.settings import PipelineSettings, Settings
 from live_digits.core.types import Frame, Image, Reading, Status
-from live_digits.reader import Follower
 from live_digits.reading.questions import answered, as_judge
+from live_digits.tracking.video_reader import Follower
 from live_digits.vision.detection import Vision, find
 from live_digits.vision.worker import Looker
 from live_digits.window import Command

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from live_digits.config.settings import TrackerSettings
 from live_digits.core.types import Box, Candidate, Track
-from live_digits.tracker import Tracker
+from live_digits.tracking.tracker import Tracker
 
 FPS = 30
 SETTINGS = TrackerSettings(expiry=0.3)

@@ -18,8 +18,8 @@ from live_digits.bench.spread import Stopwatch
 from live_digits.config.settings import Settings, profile_defaults
 from live_digits.core.types import Classifier, Floats, Frame, Image, Reading, Status
 from live_digits.overlay import draw
-from live_digits.reader import Follower, Seen
 from live_digits.reading.questions import Question, answered, as_judge
+from live_digits.tracking.video_reader import Follower, Seen
 from live_digits.vision import detection
 from live_digits.vision.detection import Vision, crops, find, grey_of
 from live_digits.vision.worker import FRESH, changed, thumbnail

@@ -24,8 +24,8 @@ from live_digits.reading.questions import (
 )
 from live_digits.reading.resolution import numbered, resolve_once
 from live_digits.reading.text_lines import reading_order
-from live_digits.tracker import Tracker
 from live_digits.tracking.label_voting import LabelVoting
+from live_digits.tracking.tracker import Tracker
 from live_digits.vision.detection import Vision, crops, find
 
 RECHECK = 0.5
