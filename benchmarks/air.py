@@ -16,10 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from live_digits.air import PAUSE, Writer
 from live_digits.config.settings import Settings
 from live_digits.core.types import CROP_SIZE
-from live_digits.hands import LANDMARKS, Hand
+from live_digits.hands.air_writing import PAUSE, Writer
+from live_digits.hands.landmarks import LANDMARKS, Hand
 from live_digits.reading import classifier
 
 MEETING = 0.8

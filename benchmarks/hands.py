@@ -27,10 +27,10 @@ from live_digits.capture.input_paths import is_video
 from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Frame, Reading
-from live_digits.hand_worker import reduced
-from live_digits.hands import LANDMARKS, Hand
-from live_digits.landmarker import MediaPipeLandmarker
-from live_digits.occlusion import Occluder
+from live_digits.hands.landmarks import LANDMARKS, Hand
+from live_digits.hands.mediapipe_landmarker import MediaPipeLandmarker
+from live_digits.hands.occlusion import Occluder
+from live_digits.hands.worker import reduced
 from live_digits.reading import judge
 from live_digits.reading.questions import Answer, answered, as_judge
 from live_digits.tracking.video_reader import Follower

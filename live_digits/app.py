@@ -29,9 +29,9 @@ from live_digits.config.settings import (
 )
 from live_digits.core.errors import HandsError, LiveDigitsError, RecordingError, WorkerError, reason
 from live_digits.core.types import Box, Classifier, Frame, Image, Reading, RecordingSummary, Status
-from live_digits.hand_worker import HandsWorker
-from live_digits.handwork import CLEAR, UNDO, Handwork
-from live_digits.occlusion import Cover
+from live_digits.hands.controller import CLEAR, UNDO, Handwork
+from live_digits.hands.occlusion import Cover
+from live_digits.hands.worker import HandsWorker
 from live_digits.overseer import Overseer
 from live_digits.painter import Painter
 from live_digits.reading.parameter_search import LONGEST_STEP, Found, Search

@@ -20,8 +20,8 @@ from live_digits.config.settings import Settings
 from live_digits.core.errors import RecordingError, SourceError
 from live_digits.core.safe_files import free_names, new_file, probe
 from live_digits.core.types import Classifier, Frame, Image, Reading
-from live_digits.hand_worker import HandsWorker
-from live_digits.handwork import Handwork
+from live_digits.hands.controller import Handwork
+from live_digits.hands.worker import HandsWorker
 from live_digits.overlay import annotate
 from live_digits.reading.parameter_search import search
 from live_digits.reading.questions import Judge

@@ -29,8 +29,8 @@ from live_digits.capture.demo_scene import DemoScene
 from live_digits.capture.sources import Source
 from live_digits.config.settings import HandsSettings, PipelineSettings, RecordingSettings, Settings
 from live_digits.core.types import Frame, Image, Reading, Status
-from live_digits.hand_worker import HandsWorker
-from live_digits.hands import Hand
+from live_digits.hands.landmarks import Hand
+from live_digits.hands.worker import HandsWorker
 from live_digits.recording.session import READINGS, SESSION, VIDEO
 from live_digits.window import Command
 

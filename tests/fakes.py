@@ -29,9 +29,9 @@ from live_digits.core.types import (
     Signal,
     SourceInfo,
 )
-from live_digits.hand_worker import HandsWorker
-from live_digits.hands import Hand, Sighting
-from live_digits.landmarker import Landmarker
+from live_digits.hands.landmarks import Hand, Sighting
+from live_digits.hands.mediapipe_landmarker import Landmarker
+from live_digits.hands.worker import HandsWorker
 from live_digits.reading.classes import JUDGED, MARK
 from live_digits.reading.cutouts import Cutouts, nothing
 from live_digits.reading.questions import Question

@@ -15,10 +15,11 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from live_digits import hand_model, hand_worker
 from live_digits.core.types import Floats, Image
-from live_digits.hand_worker import HandsWorker
-from live_digits.hands import Hand
+from live_digits.hands import model_file
+from live_digits.hands import worker as hand_worker
+from live_digits.hands.landmarks import Hand
+from live_digits.hands.worker import HandsWorker
 
 PATIENCE = 20.0
 """Seconds after which something that should happen on the worker's thread has not."""
@@ -126,8 +127,8 @@ def real_model() -> Path:
     """The real model; skips the test where it or MediaPipe is not at hand."""
     if importlib.util.find_spec("mediapipe") is None:
         pytest.skip("the extra 'hands' is not installed")
-    named = os.environ.get(hand_model.MODEL_VARIABLE)
-    path = Path(named) if named else SHARED / "models" / hand_model.MODEL_NAME
+    named = os.environ.get(model_file.MODEL_VARIABLE)
+    path = Path(named) if named else SHARED / "models" / model_file.MODEL_NAME
     if not path.is_file():
-        pytest.skip(f"no hand model: set {hand_model.MODEL_VARIABLE}")
+        pytest.skip(f"no hand model: set {model_file.MODEL_VARIABLE}")
     return path

@@ -10,9 +10,9 @@ from fakes import PALM, PINCH, POINTING, hand, probabilities
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live_digits.air import MOST_DIGITS, PAUSE, OneEuro, Writer, crop_of
 from live_digits.core.types import AIR, NOT_A_DIGIT, Floats
-from live_digits.hands import Hand
+from live_digits.hands.air_writing import MOST_DIGITS, PAUSE, OneEuro, Writer, crop_of
+from live_digits.hands.landmarks import Hand
 
 HEIGHT = 480
 RATE = 30

@@ -27,7 +27,7 @@ from fakes import (
     hand,
 )
 
-from live_digits.hands import Hand
+from live_digits.hands.landmarks import Hand
 from live_digits.window import Command
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")

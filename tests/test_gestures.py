@@ -11,8 +11,8 @@ from fakes import FIST, PALM, PINCH, POINTING, THUMB_UP, TWO, hand
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live_digits.gestures import GESTURES, GRIP, HOLD, POINT, Watch, pose
-from live_digits.hands import LANDMARKS, Hand
+from live_digits.hands.gestures import GESTURES, GRIP, HOLD, POINT, Watch, pose
+from live_digits.hands.landmarks import LANDMARKS, Hand
 
 POSES = {
     "open_palm": PALM, "fist": FIST, "thumb_up": THUMB_UP, "two_fingers": TWO, POINT: POINTING,

@@ -14,11 +14,12 @@ from typing import Any
 import platformdirs
 import pytest
 
-from live_digits import hand_model, hand_worker
 from live_digits.config.settings import HandsSettings
 from live_digits.core.errors import HandsError, MissingExtraError
-from live_digits.hand_worker import HandsWorker
-from live_digits.landmarker import MediaPipeLandmarker
+from live_digits.hands import model_file
+from live_digits.hands import worker as hand_worker
+from live_digits.hands.mediapipe_landmarker import MediaPipeLandmarker
+from live_digits.hands.worker import HandsWorker
 
 # The model ----------------------------------------------------------------------------------------
 
@@ -26,7 +27,7 @@ from live_digits.landmarker import MediaPipeLandmarker
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder of the test's own, and no model named by the environment."""
-    monkeypatch.delenv(hand_model.MODEL_VARIABLE, raising=False)
+    monkeypatch.delenv(model_file.MODEL_VARIABLE, raising=False)
     folder = tmp_path / "cache"
     monkeypatch.setattr(platformdirs, "user_cache_path", lambda *a, **k: folder)
     return folder
@@ -60,9 +61,9 @@ def server(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         thread.start()
         monkeypatch.setenv("no_proxy", "127.0.0.1")
         monkeypatch.setattr(
-            hand_model, "MODEL_URL", f"http://127.0.0.1:{serving.server_port}/m.task"
+            model_file, "MODEL_URL", f"http://127.0.0.1:{serving.server_port}/m.task"
         )
-        monkeypatch.setattr(hand_model, "MODEL_SHA256", hashlib.sha256(CONTENT).hexdigest())
+        monkeypatch.setattr(model_file, "MODEL_SHA256", hashlib.sha256(CONTENT).hexdigest())
         yield serving
         serving.shutdown()
         thread.join()
@@ -72,46 +73,46 @@ def ignore(done: int, total: int) -> None: ...
 
 
 def test_the_models_address_and_checksum_are_googles() -> None:
-    assert hand_model.MODEL_URL.startswith("https://storage.googleapis.com/mediapipe-models/")
-    assert len(bytes.fromhex(hand_model.MODEL_SHA256)) == 32
+    assert model_file.MODEL_URL.startswith("https://storage.googleapis.com/mediapipe-models/")
+    assert len(bytes.fromhex(model_file.MODEL_SHA256)) == 32
 
 
 def test_find_model_takes_the_setting_then_the_environment_then_the_cache(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert hand_model.find_model(HandsSettings()) is None
+    assert model_file.find_model(HandsSettings()) is None
     cache.mkdir()
-    (cache / hand_model.MODEL_NAME).write_bytes(b"cached")
-    assert hand_model.find_model(HandsSettings()) == cache / hand_model.MODEL_NAME
+    (cache / model_file.MODEL_NAME).write_bytes(b"cached")
+    assert model_file.find_model(HandsSettings()) == cache / model_file.MODEL_NAME
     named = tmp_path / "named.task"
     named.write_bytes(b"named")
-    monkeypatch.setenv(hand_model.MODEL_VARIABLE, str(named))
-    assert hand_model.find_model(HandsSettings()) == named
+    monkeypatch.setenv(model_file.MODEL_VARIABLE, str(named))
+    assert model_file.find_model(HandsSettings()) == named
     mine = tmp_path / "mine.task"
     mine.write_bytes(b"mine")
-    assert hand_model.find_model(HandsSettings(model=str(mine))) == mine
+    assert model_file.find_model(HandsSettings(model=str(mine))) == mine
 
 
 def test_a_named_model_that_is_missing_is_an_error_that_says_where_it_was_named(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(HandsError, match=r"nowhere\.task.*hands\.model"):
-        hand_model.find_model(HandsSettings(model="nowhere.task"))
-    monkeypatch.setenv(hand_model.MODEL_VARIABLE, str(tmp_path))
-    with pytest.raises(HandsError, match=hand_model.MODEL_VARIABLE):
-        hand_model.find_model(HandsSettings())
+        model_file.find_model(HandsSettings(model="nowhere.task"))
+    monkeypatch.setenv(model_file.MODEL_VARIABLE, str(tmp_path))
+    with pytest.raises(HandsError, match=model_file.MODEL_VARIABLE):
+        model_file.find_model(HandsSettings())
 
 
 def test_fetch_keeps_the_whole_file_and_reports_its_way(server: Server, cache: Path) -> None:
     steps: list[tuple[int, int]] = []
-    path = hand_model.fetch_model(lambda done, total: steps.append((done, total)))
-    assert path == cache / hand_model.MODEL_NAME
+    path = model_file.fetch_model(lambda done, total: steps.append((done, total)))
+    assert path == cache / model_file.MODEL_NAME
     assert path.read_bytes() == CONTENT
     assert list(cache.iterdir()) == [path]
     assert steps[0] == (0, len(CONTENT))
     assert steps[-1] == (len(CONTENT), len(CONTENT))
     assert steps == sorted(steps)
-    assert hand_model.find_model(HandsSettings()) == path
+    assert model_file.find_model(HandsSettings()) == path
 
 
 def assert_nothing_kept(cache: Path) -> None:
@@ -122,11 +123,11 @@ def test_fetch_refuses_another_file_and_keeps_the_old_one(
     server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.mkdir()
-    old = cache / hand_model.MODEL_NAME
+    old = cache / model_file.MODEL_NAME
     old.write_bytes(b"old")
-    monkeypatch.setattr(hand_model, "MODEL_SHA256", "0" * 64)
+    monkeypatch.setattr(model_file, "MODEL_SHA256", "0" * 64)
     with pytest.raises(HandsError, match="not the published hand model") as caught:
-        hand_model.fetch_model(ignore)
+        model_file.fetch_model(ignore)
     assert "\n" not in str(caught.value)
     assert old.read_bytes() == b"old"
     assert list(cache.iterdir()) == [old]
@@ -135,23 +136,23 @@ def test_fetch_refuses_another_file_and_keeps_the_old_one(
 def test_fetch_names_what_the_server_said(server: Server, cache: Path) -> None:
     server.status = 404
     with pytest.raises(HandsError, match=r"cannot be fetched.*404"):
-        hand_model.fetch_model(ignore)
+        model_file.fetch_model(ignore)
     assert_nothing_kept(cache)
 
 
 def test_fetch_that_breaks_off_leaves_nothing(server: Server, cache: Path) -> None:
     server.length = len(CONTENT) + 5
     with pytest.raises(HandsError, match="broke off"):
-        hand_model.fetch_model(ignore)
+        model_file.fetch_model(ignore)
     assert_nothing_kept(cache)
 
 
 def test_fetch_ends_where_a_server_never_does(
     server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hand_model, "LARGEST", 1000)
+    monkeypatch.setattr(model_file, "LARGEST", 1000)
     with pytest.raises(HandsError, match="more than 1000 bytes"):
-        hand_model.fetch_model(ignore)
+        model_file.fetch_model(ignore)
     assert_nothing_kept(cache)
 
 
@@ -161,7 +162,7 @@ def test_fetch_that_is_interrupted_leaves_nothing(server: Server, cache: Path) -
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        hand_model.fetch_model(interrupt)
+        model_file.fetch_model(interrupt)
     assert_nothing_kept(cache)
 
 
@@ -169,9 +170,9 @@ def test_fetch_without_a_network_is_one_line(cache: Path, monkeypatch: pytest.Mo
     with Server(("127.0.0.1", 0), Handler) as gone:
         port = gone.server_port
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(hand_model, "MODEL_URL", f"http://127.0.0.1:{port}/m.task")
+    monkeypatch.setattr(model_file, "MODEL_URL", f"http://127.0.0.1:{port}/m.task")
     with pytest.raises(HandsError, match=r"cannot be fetched.*go online.*hands\.model") as caught:
-        hand_model.fetch_model(ignore)
+        model_file.fetch_model(ignore)
     assert "\n" not in str(caught.value)
     assert "urlopen" not in str(caught.value)
     assert_nothing_kept(cache)
@@ -180,16 +181,16 @@ def test_fetch_without_a_network_is_one_line(cache: Path, monkeypatch: pytest.Mo
 def test_fetch_into_a_folder_that_takes_no_file_is_one_line(server: Server, cache: Path) -> None:
     cache.write_bytes(b"a file where the folder should be")
     with pytest.raises(HandsError, match="cannot be kept in"):
-        hand_model.fetch_model(ignore)
+        model_file.fetch_model(ignore)
 
 
 def test_fetch_that_cannot_take_the_models_place_leaves_nothing(
     server: Server, cache: Path
 ) -> None:
-    (cache / hand_model.MODEL_NAME).mkdir(parents=True)
+    (cache / model_file.MODEL_NAME).mkdir(parents=True)
     with pytest.raises(HandsError, match="cannot be kept in"):
-        hand_model.fetch_model(ignore)
-    assert [p.name for p in cache.iterdir()] == [hand_model.MODEL_NAME]
+        model_file.fetch_model(ignore)
+    assert [p.name for p in cache.iterdir()] == [model_file.MODEL_NAME]
 
 
 # Opening ------------------------------------------------------------------------------------------
@@ -233,7 +234,7 @@ def test_auto_without_a_model_says_in_one_line_how_to_get_it(installed: Say, cac
 def test_auto_with_both_gives_a_worker(installed: Say, cache: Path) -> None:
     installed(True)
     cache.mkdir()
-    (cache / hand_model.MODEL_NAME).write_bytes(b"a model")
+    (cache / model_file.MODEL_NAME).write_bytes(b"a model")
     for mode in ("auto", "on"):
         worker, line = hand_worker.open_hands(HandsSettings(mode=mode))
         assert isinstance(worker, HandsWorker)
@@ -246,7 +247,7 @@ def test_on_raises_what_is_missing(installed: Say, cache: Path) -> None:
     with pytest.raises(MissingExtraError, match=r"live-digits\[hands\]"):
         hand_worker.open_hands(HandsSettings(mode="on"))
     installed(True)
-    with pytest.raises(HandsError, match=hand_model.MODEL_VARIABLE):
+    with pytest.raises(HandsError, match=model_file.MODEL_VARIABLE):
         hand_worker.open_hands(HandsSettings(mode="on"))
     with pytest.raises(HandsError, match=r"nowhere\.task"):
         hand_worker.open_hands(HandsSettings(mode="on", model="nowhere.task"))

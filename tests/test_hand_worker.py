@@ -26,9 +26,10 @@ from hands_kit import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_digits import hand_worker, landmarker
 from live_digits.core.errors import HandsError
-from live_digits.hand_worker import HandsWorker, moved
+from live_digits.hands import mediapipe_landmarker
+from live_digits.hands import worker as hand_worker
+from live_digits.hands.worker import HandsWorker, moved
 
 # Movement -----------------------------------------------------------------------------------------
 
@@ -37,7 +38,7 @@ from live_digits.hand_worker import HandsWorker, moved
 @given(st.integers(1, 3000), st.integers(1, 2000))
 def test_a_reduced_picture_keeps_its_shape(width: int, height: int) -> None:
     small = hand_worker.reduced(np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3)))
-    assert max(small.shape[:2]) == min(max(width, height), landmarker.LOOK_SIZE)
+    assert max(small.shape[:2]) == min(max(width, height), mediapipe_landmarker.LOOK_SIZE)
     assert min(small.shape[:2]) >= 1
 
 

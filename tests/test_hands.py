@@ -12,9 +12,9 @@ from hands_kit import (
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from live_digits import hands
 from live_digits.core.types import Box, Floats
-from live_digits.hands import Hand, covered, hidden
+from live_digits.hands import landmarks
+from live_digits.hands.landmarks import Hand, covered, hidden
 
 coordinates = st.floats(-300, 900, width=32)
 
@@ -99,21 +99,21 @@ def test_a_box_is_hidden_as_its_pixels_are(hand: Hand, box: Box) -> None:
         corners = np.round((polygon - (box.x, box.y)) * 8 - 0.5).astype(np.int32)
         cv2.fillConvexPoly(mask, corners, 1)
     share = float(mask.mean())
-    assume(abs(share - hands.HIDDEN_SHARE) > 0.08)
-    assert hidden(box, polygons) == (share > hands.HIDDEN_SHARE)
+    assume(abs(share - landmarks.HIDDEN_SHARE) > 0.08)
+    assert hidden(box, polygons) == (share > landmarks.HIDDEN_SHARE)
 
 
 @steady
 @given(boxes, st.floats(0, 1), st.booleans())
 def test_half_a_box_is_the_limit(box: Box, share: float, down: bool) -> None:
-    assume(abs(share - hands.HIDDEN_SHARE) > 0.05)
+    assume(abs(share - landmarks.HIDDEN_SHARE) > 0.05)
     w, h = (box.w, box.h * share) if down else (box.w * share, box.h)
     part = rectangle(box.x - 9, box.y - 9, box.x + w, box.y + h)
     if down:
         part[:, 0] = np.where(part[:, 0] > box.x, box.right + 9, part[:, 0])
     else:
         part[:, 1] = np.where(part[:, 1] > box.y, box.bottom + 9, part[:, 1])
-    assert hidden(box, [part]) == (share > hands.HIDDEN_SHARE)
+    assert hidden(box, [part]) == (share > landmarks.HIDDEN_SHARE)
 
 
 @steady

@@ -21,14 +21,15 @@ from hands_kit import (
     wait_until_at,
 )
 
-from live_digits import hand_worker, hands
 from live_digits.config.settings import Settings
 from live_digits.core.errors import HandsError
 from live_digits.core.types import Box, Frame, Image
-from live_digits.hand_worker import HandsWorker
-from live_digits.hands import covered, hidden
-from live_digits.handwork import Handwork
-from live_digits.landmarker import MediaPipeLandmarker
+from live_digits.hands import landmarks
+from live_digits.hands import worker as hand_worker
+from live_digits.hands.controller import Handwork
+from live_digits.hands.landmarks import covered, hidden
+from live_digits.hands.mediapipe_landmarker import MediaPipeLandmarker
+from live_digits.hands.worker import HandsWorker
 from live_digits.reading import judge
 from live_digits.tracking.video_reader import Follower, read_moving
 
@@ -101,14 +102,14 @@ def test_a_hand_is_seen_in_the_pictures(name: str, side: str) -> None:
     finally:
         assert worker.close()
     height, width = image.shape[:2]
-    assert hand.landmarks.shape == (hands.LANDMARKS, 2)
+    assert hand.landmarks.shape == (landmarks.LANDMARKS, 2)
     assert hand.landmarks.dtype == np.float32
     assert (hand.landmarks > 0).all()
     assert (hand.landmarks < [width, height]).all()
     assert np.ptp(hand.landmarks, 0).max() > 0.25 * height
     assert hand.handedness == side
     assert 0.5 <= hand.score <= 1
-    x, y = hand.landmarks[hands.MIDDLE_KNUCKLE]
+    x, y = hand.landmarks[landmarks.MIDDLE_KNUCKLE]
     assert hidden(Box(int(x) - 10, int(y) - 10, 20, 20), covered([hand], width, height))
 
 

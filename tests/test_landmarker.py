@@ -16,11 +16,11 @@ from hands_kit import (
     real_model,
 )
 
-from live_digits import landmarker
+from live_digits.hands import mediapipe_landmarker
 
 
 def test_quiet_drops_log_lines_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
-    with landmarker._quiet():
+    with mediapipe_landmarker._quiet():
         os.write(2, b"INFO: [environment.cc:36] Creating\nmatters\n")
         os.write(2, b"W0000 00:00:1795552079.017121    5167 port.cc:153] noise\nWhat now\n")
     os.write(2, b"INFO: after\n")
@@ -28,7 +28,7 @@ def test_quiet_drops_log_lines_and_nothing_else(capfd: pytest.CaptureFixture[str
 
 
 def test_quiet_gives_stderr_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
-    with contextlib.suppress(ValueError), landmarker._quiet():
+    with contextlib.suppress(ValueError), mediapipe_landmarker._quiet():
         os.write(2, b"told\n")
         raise ValueError
     os.write(2, b"after\n")
@@ -40,7 +40,7 @@ def test_only_one_thread_goes_without_what_is_needless(monkeypatch: pytest.Monke
     # Another test may have imported TensorFlow into this process: a module nobody needs stands
     # for it.
     monkeypatch.delitem(sys.modules, "tabnanny", raising=False)
-    monkeypatch.setattr(landmarker, "_NEEDLESS", frozenset({"tabnanny"}))
+    monkeypatch.setattr(mediapipe_landmarker, "_NEEDLESS", frozenset({"tabnanny"}))
     asked: list[Any] = []
 
     def ask() -> None:
@@ -49,7 +49,7 @@ def test_only_one_thread_goes_without_what_is_needless(monkeypatch: pytest.Monke
         except ModuleNotFoundError:
             asked.append("hidden")
 
-    with landmarker._without_needless():
+    with mediapipe_landmarker._without_needless():
         ask()
         thread = threading.Thread(target=ask)
         thread.start()

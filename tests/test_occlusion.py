@@ -16,8 +16,8 @@ from fakes import PALM, hand
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Classifier, Frame, Image, Reading
-from live_digits.hands import Hand
-from live_digits.occlusion import Cover, Occluder
+from live_digits.hands.landmarks import Hand
+from live_digits.hands.occlusion import Cover, Occluder
 from live_digits.reading import judge
 from live_digits.reading.questions import Answer, answered, as_judge
 from live_digits.tracking.video_reader import Follower

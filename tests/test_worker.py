@@ -18,9 +18,9 @@ from live_digits.core import worker
 from live_digits.core.errors import WorkerError
 from live_digits.core.types import Floats, Image, Reading, Status
 from live_digits.core.worker import MOST_REPLACED
-from live_digits.hand_worker import HandsWorker
-from live_digits.hands import Hand
-from live_digits.landmarker import Landmarker
+from live_digits.hands.landmarks import Hand
+from live_digits.hands.mediapipe_landmarker import Landmarker
+from live_digits.hands.worker import HandsWorker
 from live_digits.reading import parameter_search
 from live_digits.reading.parameter_search import Found
 from live_digits.reading.worker import InferenceWorker

@@ -19,7 +19,7 @@ from live_digits.bench.variants import NO_SAVINGS, Forgetful, fitted, vision_of
 from live_digits.capture.sources import Demo, Source
 from live_digits.config.settings import Settings, SourceSettings
 from live_digits.core.types import Image, Reading
-from live_digits.hand_worker import open_hands
+from live_digits.hands.worker import open_hands
 from live_digits.reading import judge
 from live_digits.stats import peak_memory_mb
 from live_digits.vision.worker import Looker

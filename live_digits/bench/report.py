@@ -33,7 +33,7 @@ from live_digits.bench.variants import (
 from live_digits.config.settings import HandsSettings
 from live_digits.core.errors import ConfigError, LiveDigitsError, MissingExtraError
 from live_digits.core.safe_files import probe, replacing
-from live_digits.hand_worker import open_hands
+from live_digits.hands.worker import open_hands
 
 _PATIENCE = 120.0
 """Seconds beyond its own that a part may take to start and end."""

@@ -150,8 +150,8 @@ def loader_of(settings: Settings) -> Callable[[], Any]:
 
 def hands_of(settings: Settings) -> Any:
     """What looks for hands, or None; hands.mode=on fetches the model on first use."""
-    from live_digits.hand_model import fetch_model, find_model
-    from live_digits.hand_worker import open_hands
+    from live_digits.hands.model_file import fetch_model, find_model
+    from live_digits.hands.worker import open_hands
 
     wanted = settings.hands.mode == "on" and importlib.util.find_spec("mediapipe") is not None
     if wanted and find_model(settings.hands) is None:

@@ -24,9 +24,14 @@ from live_digits.config.settings import HandsSettings
 from live_digits.core.errors import HandsError, MissingExtraError
 from live_digits.core.types import Floats, Image
 from live_digits.core.worker import Worker, percentiles
-from live_digits.hand_model import MODEL_NAME, MODEL_VARIABLE, find_model
-from live_digits.hands import Hand, Sighting
-from live_digits.landmarker import LOOK_SIZE, Landmarker, import_for, open_landmarker
+from live_digits.hands.landmarks import Hand, Sighting
+from live_digits.hands.mediapipe_landmarker import (
+    LOOK_SIZE,
+    Landmarker,
+    import_for,
+    open_landmarker,
+)
+from live_digits.hands.model_file import MODEL_NAME, MODEL_VARIABLE, find_model
 from live_digits.vision.frame_difference import apart
 
 RELOOK = 0.25

@@ -30,8 +30,8 @@ from live_digits.core.errors import HandsError, MissingExtraError
 from live_digits.core.isolated_process import IsolatedProcess, IsolatedProcessError
 from live_digits.core.safe_yaml import read_bytes
 from live_digits.core.types import Floats, Image
-from live_digits.hand_model import LARGEST, is_published
-from live_digits.hands import LANDMARKS, Hand
+from live_digits.hands.landmarks import LANDMARKS, Hand
+from live_digits.hands.model_file import LARGEST, is_published
 
 NUM_HANDS = 2
 """Most hands that are looked for."""

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.core.types import AIR, CROP_SIZE, NOT_A_DIGIT, Air, Box, Digit, Floats, Image
-from live_digits.gestures import INDEX_TIP, POINT, pinches, pose
-from live_digits.hands import Hand
+from live_digits.hands.gestures import INDEX_TIP, POINT, pinches, pose
+from live_digits.hands.landmarks import Hand
 from live_digits.vision.mnist_crop import normalise
 
 PAUSE = 0.6

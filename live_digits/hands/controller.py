@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from live_digits.air import Writer
 from live_digits.config.settings import Settings
 from live_digits.core.types import Air, Frame, Image, Reading, Ring
-from live_digits.gestures import GESTURES, Watch
-from live_digits.hand_worker import STALE, HandsWorker
-from live_digits.occlusion import Cover, Occluder
+from live_digits.hands.air_writing import Writer
+from live_digits.hands.gestures import GESTURES, Watch
+from live_digits.hands.occlusion import Cover, Occluder
+from live_digits.hands.worker import STALE, HandsWorker
 from live_digits.reading.questions import Answer
 
 UNDO, CLEAR = "undo", "clear"

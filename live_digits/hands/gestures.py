@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.core.types import Ring
-from live_digits.hands import INDEX_KNUCKLE, LITTLE_KNUCKLE, WRIST, Hand
+from live_digits.hands.landmarks import INDEX_KNUCKLE, LITTLE_KNUCKLE, WRIST, Hand
 
 GESTURES = ("open_palm", "fist", "thumb_up", "two_fingers")
 """The poses that may work the program; settings of the same names turn them on."""

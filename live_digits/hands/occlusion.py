@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.core.types import Box, Floats, Image
-from live_digits.hands import MIDDLE_KNUCKLE, WRIST, Hand, covered, hidden_share
+from live_digits.hands.landmarks import MIDDLE_KNUCKLE, WRIST, Hand, covered, hidden_share
 
 _SAMPLES, CELLS = 2, 112
 """Frames are averaged into so many cells across, each by so many samples each way."""

@@ -1,0 +1,1 @@
+"""Hands: landmarks, gestures, what a hand covers, writing in the air."""
