@@ -29,21 +29,21 @@ from live_digits.config.settings import (
 )
 from live_digits.core.errors import HandsError, LiveDigitsError, RecordingError, WorkerError, reason
 from live_digits.core.types import Box, Classifier, Frame, Image, Reading, RecordingSummary, Status
+from live_digits.display.renderer import Painter
+from live_digits.display.stage_views import contact_sheet
+from live_digits.display.window import Command
 from live_digits.hands.controller import CLEAR, UNDO, Handwork
 from live_digits.hands.occlusion import Cover
 from live_digits.hands.worker import HandsWorker
 from live_digits.overseer import Overseer
-from live_digits.painter import Painter
 from live_digits.reading.parameter_search import LONGEST_STEP, Found, Search
 from live_digits.reading.worker import InferenceWorker
 from live_digits.recording.controller import Deck
 from live_digits.recording.recorder import Recorder
 from live_digits.stats import Figures
 from live_digits.tracking.video_reader import Follower, Seen, labelled
-from live_digits.views import contact_sheet
 from live_digits.vision.detection import Vision
 from live_digits.vision.worker import Looker
-from live_digits.window import Command
 
 log = logging.getLogger("live_digits.app")
 

@@ -20,9 +20,9 @@ from live_digits.config.settings import Settings
 from live_digits.core.errors import RecordingError, SourceError
 from live_digits.core.safe_files import free_names, new_file, probe
 from live_digits.core.types import Classifier, Frame, Image, Reading
+from live_digits.display.overlay import annotate
 from live_digits.hands.controller import Handwork
 from live_digits.hands.worker import HandsWorker
-from live_digits.overlay import annotate
 from live_digits.reading.parameter_search import search
 from live_digits.reading.questions import Judge
 from live_digits.recording.video_writer import FAILURES, Film

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from live_digits import window
 from live_digits.capture import sources
 from live_digits.config.file import find_config, load
 from live_digits.config.settings import Settings
 from live_digits.core.errors import LiveDigitsError, ModelError, reason
+from live_digits.display import window
 from live_digits.reading import classifier, judge
 
 _PACKAGES = ("opencv-contrib-python", "numpy", "ai-edge-litert", "av", "PyYAML", "ruamel.yaml")

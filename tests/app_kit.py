@@ -23,16 +23,16 @@ from fakes import (
 
 import av
 
-from live_digits import overlay, painter
 from live_digits.app import App, Options, Outcome
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.capture.sources import Source
 from live_digits.config.settings import HandsSettings, PipelineSettings, RecordingSettings, Settings
 from live_digits.core.types import Frame, Image, Reading, Status
+from live_digits.display import overlay, renderer
+from live_digits.display.window import Command
 from live_digits.hands.landmarks import Hand
 from live_digits.hands.worker import HandsWorker
 from live_digits.recording.session import READINGS, SESSION, VIDEO
-from live_digits.window import Command
 
 WIDTH, HEIGHT = 320, 240
 BAR = 40
@@ -197,8 +197,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
         statuses.append(status)
         overlay.decorate(picture, status)
 
-    monkeypatch.setattr(painter, "draw", draw)
-    monkeypatch.setattr(painter, "decorate", decorate)
+    monkeypatch.setattr(renderer, "draw", draw)
+    monkeypatch.setattr(renderer, "decorate", decorate)
 
     def made(
         source: Source | None = None,

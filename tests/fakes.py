@@ -29,6 +29,7 @@ from live_digits.core.types import (
     Signal,
     SourceInfo,
 )
+from live_digits.display.window import Command
 from live_digits.hands.landmarks import Hand, Sighting
 from live_digits.hands.mediapipe_landmarker import Landmarker
 from live_digits.hands.worker import HandsWorker
@@ -36,7 +37,6 @@ from live_digits.reading.classes import JUDGED, MARK
 from live_digits.reading.cutouts import Cutouts, nothing
 from live_digits.reading.questions import Question
 from live_digits.recording import video_writer
-from live_digits.window import Command
 
 PATIENCE = 60.0
 """Seconds after which something that should happen on another thread has not."""

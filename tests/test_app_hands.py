@@ -27,8 +27,8 @@ from fakes import (
     hand,
 )
 
+from live_digits.display.window import Command
 from live_digits.hands.landmarks import Hand
-from live_digits.window import Command
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 

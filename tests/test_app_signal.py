@@ -28,8 +28,8 @@ import av
 from live_digits.capture.connection_state import Limits
 from live_digits.capture.sources import blocked_readers
 from live_digits.core.types import Image
+from live_digits.display.window import Command
 from live_digits.recording.session import VIDEO
-from live_digits.window import Command
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 

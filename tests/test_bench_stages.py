@@ -129,8 +129,8 @@ def test_readings_are_handed_out_again_or_made_anew(monkeypatch: pytest.MonkeyPa
 def test_the_picture_is_drawn_at_the_windows_size_or_the_frames(
     drawing: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from live_digits import overlay
     from live_digits.bench import variants
+    from live_digits.display import overlay
 
     drawn: list[tuple[int, ...]] = []
 

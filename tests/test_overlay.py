@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from overlay_kit import FULL, PATH, SIZES, STATUSES, Text, paper, reading, refused
 
-from live_digits import overlay
 from live_digits.core.types import AIR, Air, Box, Digit, Reading, Ring, Status
-from live_digits.overlay import HELP, annotate, decorate, draw
+from live_digits.display import overlay
+from live_digits.display.overlay import HELP, annotate, decorate, draw
 
 # --- purity ---
 

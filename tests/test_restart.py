@@ -17,10 +17,10 @@ from live_digits.app import App, Options
 from live_digits.capture.sources import open_source
 from live_digits.config.settings import ModelSettings, RecordingSettings, Settings, SourceSettings
 from live_digits.core.types import Image, Reading
+from live_digits.display.window import Command
 from live_digits.hands.landmarks import Hand
 from live_digits.hands.worker import HandsWorker
 from live_digits.reading import classifier
-from live_digits.window import Command
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts by /proc")
 WARM = 5

@@ -23,11 +23,12 @@ from program_kit import environment
 from recordings_kit import record
 
 import live_digits
-from live_digits import brush, cli
+from live_digits import cli
 from live_digits.capture import v4l2
 from live_digits.capture.camera import Listed
 from live_digits.cli.common import Tenths, print_table
 from live_digits.core.sanitize import json_line, sanitize
+from live_digits.display import drawing
 from live_digits.doctor import Check
 from live_digits.recording.session import READINGS, SESSION
 
@@ -304,7 +305,7 @@ def test_tables_and_progress_are_spelt_out(
 def test_the_picture_takes_any_text(what: str) -> None:
     """OpenCV refuses a lone surrogate, and the window ended with it."""
     image = np.zeros((60, 600, 3), np.uint8)
-    brush.write(image, HOSTILE[what], 5, 40, 0.6)
+    drawing.write(image, HOSTILE[what], 5, 40, 0.6)
     assert image.any()
-    assert brush.measure(HOSTILE[what], 0.6)[0] > 0
-    assert brush.wrapped(HOSTILE[what], 0.6, 100)
+    assert drawing.measure(HOSTILE[what], 0.6)[0] > 0
+    assert drawing.wrapped(HOSTILE[what], 0.6, 100)

@@ -16,16 +16,17 @@ import pytest
 from app_kit import LIMIT, settings_in
 from fakes import FakeClassifier, FakeDisplay, FakeSource
 
-from live_digits import app, overlay, painter
+from live_digits import app
 from live_digits.app import App, Options, Outcome
 from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
 from live_digits.config.settings import PipelineSettings, Settings
 from live_digits.core.types import Frame, Image, Reading, Status
+from live_digits.display import overlay, renderer
+from live_digits.display.window import Command
 from live_digits.reading.questions import answered, as_judge
 from live_digits.tracking.video_reader import Follower
 from live_digits.vision.detection import Vision, find
 from live_digits.vision.worker import Looker
-from live_digits.window import Command
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
@@ -113,7 +114,7 @@ class Spies:
             return overlay.draw(image, reading, status, sure)
 
         monkeypatch.setattr(app, "Looker", partial(Looker, look=look))
-        monkeypatch.setattr(painter, "draw", draw)
+        monkeypatch.setattr(renderer, "draw", draw)
 
 
 def pages(count: int, width: int, height: int, digits: int = DIGITS) -> list[Image]:

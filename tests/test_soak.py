@@ -44,10 +44,10 @@ from live_digits.config.settings import (
 )
 from live_digits.core.errors import DisplayError
 from live_digits.core.types import Classifier, Floats, Image, Reading
+from live_digits.display.window import TITLE, Command, Window, check_display
 from live_digits.reading import judge
 from live_digits.recording import video_writer
 from live_digits.recording.session import READINGS, VIDEO
-from live_digits.window import TITLE, Command, Window, check_display
 
 SECONDS = float(os.environ.get("LIVE_DIGITS_SOAK_SECONDS", "3600"))
 EVERY = min(20.0, SECONDS / 10)

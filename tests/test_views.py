@@ -9,7 +9,7 @@ import pytest
 from overlay_kit import SIZES, Text, paper
 
 from live_digits.core.types import VIEWS, Stages
-from live_digits.views import contact_sheet, stage_view
+from live_digits.display.stage_views import contact_sheet, stage_view
 
 # --- stage views ---
 

@@ -23,7 +23,6 @@ from window_kit import (
     same,
 )
 
-from live_digits import window
 from live_digits.config.settings import (
     TRACKBARS,
     PipelineSettings,
@@ -33,8 +32,9 @@ from live_digits.config.settings import (
     slider_max,
 )
 from live_digits.core.types import VIEWS
+from live_digits.display import window
+from live_digits.display.window import PARAMETERS, SHEET, TITLE, Command, command_of, describe
 from live_digits.recording.session import READINGS, SESSION
-from live_digits.window import PARAMETERS, SHEET, TITLE, Command, command_of, describe
 
 # --- no display needed ---
 

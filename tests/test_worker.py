@@ -18,6 +18,7 @@ from live_digits.core import worker
 from live_digits.core.errors import WorkerError
 from live_digits.core.types import Floats, Image, Reading, Status
 from live_digits.core.worker import MOST_REPLACED
+from live_digits.display.window import Command
 from live_digits.hands.landmarks import Hand
 from live_digits.hands.mediapipe_landmarker import Landmarker
 from live_digits.hands.worker import HandsWorker
@@ -26,7 +27,6 @@ from live_digits.reading.parameter_search import Found
 from live_digits.reading.worker import InferenceWorker
 from live_digits.vision.detection import Vision, find
 from live_digits.vision.worker import Looker
-from live_digits.window import Command
 
 CROPS = np.zeros((1, 28, 28), np.uint8)
 PAGE = DemoScene(320, 240, seed=7, digits=6).render(0.0)

@@ -206,7 +206,7 @@ def test_cv2_comes_before_av(module: str) -> None:
 
 def test_the_wrong_order_is_refused_before_a_window_hangs() -> None:
     script = (
-        "import av, live_digits.window as w\n"
+        "import av, live_digits.display.window as w\n"
         "try: w.check_display()\n"
         "except w.DisplayError as e: print(e)"
     )

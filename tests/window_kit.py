@@ -27,8 +27,8 @@ from live_digits.bench.display import virtual
 from live_digits.config.file import load
 from live_digits.config.settings import TRACKBARS, PipelineSettings
 from live_digits.core.types import Image
+from live_digits.display.window import PARAMETERS
 from live_digits.recording.session import READINGS, SESSION, VIDEO
-from live_digits.window import PARAMETERS
 
 PATIENCE = 30.0
 """Seconds after which something that should be seen has failed to come."""

@@ -156,7 +156,7 @@ class _Full:
 
 
 def _window(settings: Settings) -> Any:
-    from live_digits.window import Window
+    from live_digits.display.window import Window
 
     return Window(settings.pipeline, settings.window.width)
 

@@ -17,7 +17,7 @@ import numpy as np
 from live_digits.bench.spread import Stopwatch
 from live_digits.config.settings import Settings, profile_defaults
 from live_digits.core.types import Classifier, Floats, Frame, Image, Reading, Status
-from live_digits.overlay import draw
+from live_digits.display.overlay import draw
 from live_digits.reading.questions import Question, answered, as_judge
 from live_digits.tracking.video_reader import Follower, Seen
 from live_digits.vision import detection

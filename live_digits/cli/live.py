@@ -121,7 +121,7 @@ def run(
 def _window(settings: Settings) -> Any:
     """The window, or None where there is no display; it says so."""
     from live_digits.core.errors import DisplayError
-    from live_digits.window import Window
+    from live_digits.display.window import Window
 
     try:
         return Window(settings.pipeline, settings.window.width)

@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 
 from live_digits.core.types import VIEWS, Image, Reading, Status
-from live_digits.overlay import annotate, decorate, draw
-from live_digits.views import stage_view
+from live_digits.display.overlay import annotate, decorate, draw
+from live_digits.display.stage_views import stage_view
 from live_digits.vision.detection import Vision
 
 _SHRINK = cv2.INTER_LINEAR

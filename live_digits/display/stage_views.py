@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from live_digits.brush import PAD, PLATE, SMALLEST, TEXT, measure, plate, unit_of, write
 from live_digits.core.types import VIEWS, Image, Stages
+from live_digits.display.drawing import PAD, PLATE, SMALLEST, TEXT, measure, plate, unit_of, write
 
 _CELL = 84
 _COLUMNS = 10

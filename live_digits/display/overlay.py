@@ -12,7 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits.brush import (
+from live_digits.core.types import Air, Box, Digit, Image, Reading, Ring, Status
+from live_digits.display.drawing import (
     PAD,
     PLATE,
     SOFT,
@@ -29,7 +30,6 @@ from live_digits.brush import (
     wrapped,
     write,
 )
-from live_digits.core.types import Air, Box, Digit, Image, Reading, Ring, Status
 
 _SURE = (150, 168, 24)
 """BGR: teal, for digits read with confidence."""

@@ -1,0 +1,1 @@
+"""Display: what is drawn over the picture, and the window."""
