@@ -16,7 +16,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from live_digits.batch import read_file
+from live_digits.app.batch import read_file
 from live_digits.config.settings import Settings
 from live_digits.reading.judge import load
 from live_digits.training.evaluate import evaluate_folder

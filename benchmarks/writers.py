@@ -11,7 +11,7 @@ import statistics
 from collections import defaultdict
 from pathlib import Path
 
-from live_digits.batch import read_file
+from live_digits.app.batch import read_file
 from live_digits.config.settings import Settings
 from live_digits.reading import judge
 from live_digits.training.evaluate import Tally, load_truth, paired, right_of, truth_of

@@ -23,7 +23,7 @@ from fakes import (
 
 import av
 
-from live_digits.app import App, Options, Outcome
+from live_digits.app.live import App, Options, Outcome
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.capture.sources import Source
 from live_digits.config.settings import HandsSettings, PipelineSettings, RecordingSettings, Settings

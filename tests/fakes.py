@@ -349,7 +349,7 @@ class FakeConnection:
 
 
 class FakeDisplay:
-    """Stands for the window. Implements `live_digits.app.Display`.
+    """Stands for the window. Implements `live_digits.app.live.Display`.
 
     `pictures` and `sheets` are what was shown, in order; `threads` are the threads that called
     (a window belongs to one). Frame number n is the n-th picture shown, from 1.

@@ -37,7 +37,7 @@ from fakes import (
 )
 
 from live_digits import cli
-from live_digits.app import App, Options
+from live_digits.app.live import App, Options
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import (
     PipelineSettings,

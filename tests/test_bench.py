@@ -185,6 +185,6 @@ def test_without_a_display_windows_open_on_one_that_ends_with_the_benchmark(
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems count this way themselves")
 def test_a_processs_peak_is_its_own_and_not_that_of_who_started_it(tmp_path: Path) -> None:
     large = np.ones(400_000_000, np.uint8)
-    code = "from live_digits.stats import peak_memory_mb; print(peak_memory_mb())"
+    code = "from live_digits.app.statistics import peak_memory_mb; print(peak_memory_mb())"
     done = children.call(isolated_python(code), "peak", None, tmp_path, 100)
     assert 5 < float(done.stdout) < large.nbytes / 1e6 / 2

@@ -122,7 +122,7 @@ def test_the_program_runs_at_a_cameras_pace(case: Case, tmp_path: Path) -> None:
 
 
 def test_a_program_without_savings_is_one() -> None:
-    from live_digits.app import App, Options
+    from live_digits.app.live import App, Options
     from live_digits.bench.paced import _app
     from live_digits.bench.variants import Forgetful
     from live_digits.config.settings import Settings

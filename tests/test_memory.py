@@ -16,7 +16,7 @@ import pytest
 from app_kit import settings_in
 from fakes import FakeClassifier, FakeDisplay, FakeSource
 
-from live_digits.app import App, Options, Outcome
+from live_digits.app.live import App, Options, Outcome
 from live_digits.bench.scenes import SCENES
 from live_digits.core.types import Image
 

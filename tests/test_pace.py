@@ -12,8 +12,8 @@ import pytest
 from app_kit import LIMIT, settings_in
 from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, wait_until
 
-from live_digits import app
-from live_digits.app import App, Options
+from live_digits.app import live
+from live_digits.app.live import App, Options
 from live_digits.bench.scenes import SCENES
 from live_digits.capture.sources import open_source
 from live_digits.config.settings import PipelineSettings, SourceSettings
@@ -75,7 +75,7 @@ def test_the_pictures_rate_stays_while_something_hangs(
         encode(self, image, seconds)
 
     if "vision" in slow:
-        monkeypatch.setattr(app, "Looker", partial(Looker, look=look))
+        monkeypatch.setattr(live, "Looker", partial(Looker, look=look))
     if "disk" in slow:
         monkeypatch.setattr(Film, "add", stuck)
     net = FakeClassifier()

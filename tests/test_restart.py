@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fakes import FakeDisplay, wait_until
 
-from live_digits.app import App, Options
+from live_digits.app.live import App, Options
 from live_digits.capture.sources import open_source
 from live_digits.config.settings import ModelSettings, RecordingSettings, Settings, SourceSettings
 from live_digits.core.types import Image, Reading

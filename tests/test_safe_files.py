@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from program_kit import environment
 
-from live_digits.batch import Batch, Saver
+from live_digits.app.batch import Batch, Saver
 from live_digits.bench.report import Files
 from live_digits.capture.image_files import save_png
 from live_digits.config.file import load, write_back
@@ -359,7 +359,7 @@ def test_a_truth_that_never_ends_is_refused_at_once(tmp_path: Path, how: str) ->
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from live_digits.stats import peak_memory_mb\n"
+        "from live_digits.app.statistics import peak_memory_mb\n"
         "from live_digits.training.evaluate import load_truth\n"
         "try:\n"
         "    load_truth(Path(sys.argv[1]))\n"

@@ -24,12 +24,12 @@ from recordings_kit import record
 
 import live_digits
 from live_digits import cli
+from live_digits.app.doctor import Check
 from live_digits.capture import v4l2
 from live_digits.capture.camera import Listed
 from live_digits.cli.common import Tenths, print_table
 from live_digits.core.sanitize import json_line, sanitize
 from live_digits.display import drawing
-from live_digits.doctor import Check
 from live_digits.recording.session import READINGS, SESSION
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="its file names hold no such signs")
@@ -244,7 +244,7 @@ def test_cameras_programs_and_findings_are_spelt_out(
             "live_digits.capture.sources.describe_cameras", lambda there=there: there
         )
         checks = (Check(f"what {name}", True, f"found {name}"),)
-        monkeypatch.setattr("live_digits.doctor.examine", lambda checks=checks: checks)
+        monkeypatch.setattr("live_digits.app.doctor.examine", lambda checks=checks: checks)
         assert cli.invoke(["cameras"]) == 0
         assert cli.invoke(["doctor"]) == 0
         told = capsys.readouterr()

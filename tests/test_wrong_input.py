@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from wrong_kit import few, one_line, seeds
 
 from live_digits import cli
-from live_digits.batch import Batch, Saver
+from live_digits.app.batch import Batch, Saver
 from live_digits.capture.image_files import load_picture
 from live_digits.config.file import load, parse
 from live_digits.config.settings import TRACKBARS, Settings

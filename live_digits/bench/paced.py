@@ -12,7 +12,8 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from live_digits.app import App, Display, Options
+from live_digits.app.live import App, Display, Options
+from live_digits.app.statistics import peak_memory_mb
 from live_digits.bench.scenes import RATE, Scene, moving, resting
 from live_digits.bench.spread import percentile
 from live_digits.bench.variants import NO_SAVINGS, Forgetful, fitted, vision_of
@@ -21,7 +22,6 @@ from live_digits.config.settings import Settings, SourceSettings
 from live_digits.core.types import Image, Reading
 from live_digits.hands.worker import open_hands
 from live_digits.reading import judge
-from live_digits.stats import peak_memory_mb
 from live_digits.vision.worker import Looker
 
 _KEPT = {"moving": 6, "at rest": 4}

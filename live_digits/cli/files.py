@@ -35,7 +35,7 @@ from live_digits.core.errors import ConfigError
 from live_digits.core.sanitize import sanitize
 
 if TYPE_CHECKING:
-    from live_digits.batch import Batch, Read
+    from live_digits.app.batch import Batch, Read
 
 
 @app.command()
@@ -62,7 +62,7 @@ def read(
     auto: AutoOption = False,
 ) -> int:
     """Reads pictures, folders and videos, in order. Exit code 1: something was left out."""
-    from live_digits.batch import CSV_HEADER, Batch, Saver
+    from live_digits.app.batch import CSV_HEADER, Batch, Saver
     from live_digits.capture.image_files import quiet
     from live_digits.capture.sources import expand_inputs
 
@@ -99,7 +99,7 @@ def read(
 
 def _shown(item: Read, as_json: bool, as_csv: bool, rejected: bool) -> str:
     """What is printed of one picture or frame; `rejected` adds to its JSON."""
-    from live_digits.batch import csv_rows
+    from live_digits.app.batch import csv_rows
 
     reading = item.reading
     if as_json:

@@ -35,7 +35,7 @@ from live_digits.core.errors import ConfigError
 from live_digits.core.safe_files import open_target
 
 if TYPE_CHECKING:
-    from live_digits.app import Outcome
+    from live_digits.app.live import Outcome
     from live_digits.core.types import Reading
 
 SERVER_SECONDS = 10.0
@@ -85,7 +85,7 @@ def run(
 ) -> int:
     """The live window: boxes and digits over the moving picture. h shows the keys."""
     _writable(stats)
-    from live_digits.app import App, Options
+    from live_digits.app.live import App, Options
     from live_digits.capture.sources import open_source
 
     logging.getLogger("live_digits").setLevel(logging.INFO)
@@ -194,7 +194,7 @@ def cameras() -> int:
 @app.command()
 def doctor() -> int:
     """Says what works on this machine and what is missing. Exit code 1: the window cannot run."""
-    from live_digits.doctor import examine
+    from live_digits.app.doctor import examine
 
     checks = examine()
     for check in checks:

@@ -80,7 +80,7 @@ def evaluate(
 
 
 def _evaluate_folder(folder: Path, settings: Settings, net: Any, out: Path, as_json: bool) -> int:
-    from live_digits.batch import read_file
+    from live_digits.app.batch import read_file
     from live_digits.training import evaluate as ev
 
     bar = progress_bar()

@@ -93,7 +93,7 @@ def check_display() -> None:
     if "av" in loaded and loaded.index("av") < loaded.index("cv2"):
         raise DisplayError(
             "PyAV was imported before OpenCV, whose windows hang then (each brings a libxcb of its "
-            "own): import cv2, or live_digits.app, first"
+            "own): import cv2, or live_digits.app.live, first"
         )
     library = ctypes.util.find_library("xcb")
     if library is None:

@@ -15,7 +15,7 @@ from typing import Any
 from live_digits.core.errors import reason
 from live_digits.core.worker import Worker
 
-log = logging.getLogger("live_digits.app")
+log = logging.getLogger("live_digits.app.live")
 
 
 class Overseer:

@@ -17,6 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from live_digits.app.statistics import Figures
+from live_digits.app.thread_monitor import Overseer
 from live_digits.capture.image_files import save_png
 from live_digits.capture.sources import Source
 from live_digits.config.file import find_config, user_config_path, write_back
@@ -35,17 +37,15 @@ from live_digits.display.window import Command
 from live_digits.hands.controller import CLEAR, UNDO, Handwork
 from live_digits.hands.occlusion import Cover
 from live_digits.hands.worker import HandsWorker
-from live_digits.overseer import Overseer
 from live_digits.reading.parameter_search import LONGEST_STEP, Found, Search
 from live_digits.reading.worker import InferenceWorker
 from live_digits.recording.controller import Deck
 from live_digits.recording.recorder import Recorder
-from live_digits.stats import Figures
 from live_digits.tracking.video_reader import Follower, Seen, labelled
 from live_digits.vision.detection import Vision
 from live_digits.vision.worker import Looker
 
-log = logging.getLogger("live_digits.app")
+log = logging.getLogger("live_digits.app.live")
 
 _WAIT = 0.02
 """Seconds that the loop waits for a frame before it looks at the window again."""

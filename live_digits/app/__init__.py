@@ -1,0 +1,1 @@
+"""App: the live loop, reading in batch, statistics, the doctor."""
