@@ -22,7 +22,7 @@ from live_digits.capture import demo_scene
 from live_digits.config.settings import Settings
 from live_digits.core.types import Classifier, Frame
 from live_digits.reading import judge
-from live_digits.tracking.video_reader import read_picture
+from live_digits.reading.image_reader import read_picture
 from live_digits.training.evaluate import f1_of, paired, right_of
 from live_digits.training.fonts import load
 from live_digits.training.glyphs import Glyphs

@@ -26,8 +26,8 @@ import numpy as np
 
 from live_digits.config.settings import Settings
 from live_digits.core.types import Classifier, Frame, Image
+from live_digits.reading.image_reader import read_picture
 from live_digits.reading.judge import load
-from live_digits.tracking.video_reader import read_picture
 from live_digits.training import data
 from live_digits.training.evaluate import match
 from live_digits.training.fonts import load as load_fonts

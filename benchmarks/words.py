@@ -20,7 +20,7 @@ from live_digits.config.settings import Settings
 from live_digits.core.types import Frame
 from live_digits.display.overlay import annotate
 from live_digits.reading import judge
-from live_digits.tracking.video_reader import read_picture
+from live_digits.reading.image_reader import read_picture
 from live_digits.training.evaluate import f1_of, paired, right_of
 from live_digits.training.fonts import SUFFIXES, files_of
 from live_digits.training.prose import KINDS, page

@@ -13,7 +13,7 @@ from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Classifier, Frame, Image
 from live_digits.reading import judge
-from live_digits.tracking.video_reader import read_picture
+from live_digits.reading.image_reader import read_picture
 from live_digits.training import evaluate, labelling, render
 from live_digits.training.glyphs import Glyphs
 from live_digits.training.render import Page

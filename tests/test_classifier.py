@@ -42,7 +42,7 @@ needs_tensorflow = pytest.mark.skipif(
 
 def digits(count: int, start: int = 0) -> tuple[Image, Image]:
     """MNIST test digits that ship with the demo, and their labels."""
-    with np.load(Path(live_digits.__file__).with_name("demo_digits.npz")) as z:
+    with np.load(Path(live_digits.__file__).parent / "capture" / "demo_digits.npz") as z:
         chosen = slice(start, start + count)
         return np.asarray(z["digits"][chosen], np.uint8), np.asarray(z["labels"][chosen])
 

@@ -313,7 +313,7 @@ def test_evaluate_names_a_picture_that_is_missing(shell: Shell, tmp_path: Path) 
 
 def tiny_mnist(path: Path) -> Path:
     """MNIST's own layout, of a few hundred digits, repeated."""
-    with np.load(Path(live_digits.__file__).with_name("demo_digits.npz")) as z:
+    with np.load(Path(live_digits.__file__).parent / "capture" / "demo_digits.npz") as z:
         x, y = z["digits"], z["labels"]
     np.savez(
         path,

@@ -40,7 +40,7 @@ def centre_of_mass(crop: Image) -> tuple[float, float]:
 
 def mnist() -> Image:
     """The demo's 400 MNIST test digits."""
-    with np.load(Path(live_digits.__file__).with_name("demo_digits.npz")) as z:
+    with np.load(Path(live_digits.__file__).parent / "capture" / "demo_digits.npz") as z:
         return np.asarray(z["digits"], np.uint8)
 
 

@@ -192,7 +192,8 @@ def test_only_what_is_installed_is_found(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("PYTHONSTARTUP", str(tmp_path / "x.py"))
     monkeypatch.chdir(tmp_path)
-    said = "import json, os, types, live_digits.core.types; print(json.dumps([sys.path, types.__file__, "
+    said = "import json, os, types, live_digits.core.types; "
+    said += "print(json.dumps([sys.path, types.__file__, "
     said += "live_digits.__file__, [k for k in os.environ if k.startswith('PYTHON')]]))"
     done = subprocess.run(
         isolated_python(said), capture_output=True, text=True, check=True,

@@ -180,7 +180,8 @@ def test_a_model_with_a_judge_reads_live_and_still(model: Path, profile: Any) ->
 
     from live_digits.config.settings import Settings
     from live_digits.core.types import Frame
-    from live_digits.tracking.video_reader import Follower, read_picture
+    from live_digits.reading.image_reader import read_picture
+    from live_digits.tracking.video_reader import Follower
 
     settings = replace(Settings(), pipeline=profile)
     learned, follower = judge.load(str(model)), Follower(settings)

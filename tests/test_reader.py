@@ -17,9 +17,10 @@ from live_digits.config.settings import ReadingSettings, Settings
 from live_digits.core.types import Box, Digit, Frame, Image, Reading
 from live_digits.reading import classifier, judge
 from live_digits.reading.cutouts import Cutouts, cut
+from live_digits.reading.image_reader import read_picture
 from live_digits.reading.questions import VOTES, Answer, answered, as_judge
 from live_digits.tracking import video_reader
-from live_digits.tracking.video_reader import RECHECK, Follower, Seen, read_moving, read_picture
+from live_digits.tracking.video_reader import RECHECK, Follower, Seen, read_moving
 from live_digits.vision.detection import Vision
 
 FPS = 30

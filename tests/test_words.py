@@ -11,8 +11,8 @@ import pytest
 from live_digits.config.settings import Settings
 from live_digits.core.types import Classifier, Frame, Image
 from live_digits.reading import judge
+from live_digits.reading.image_reader import read_picture
 from live_digits.reading.judge import LearnedJudge
-from live_digits.tracking.video_reader import read_picture
 from live_digits.training import evaluate, prose
 
 

@@ -30,7 +30,7 @@ from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import PROFILES, PipelineSettings, Settings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Frame
-from live_digits.tracking.video_reader import read_picture
+from live_digits.reading.image_reader import read_picture
 
 # --- pictures ---
 

@@ -24,7 +24,7 @@ from live_digits.config.settings import (
     slider_max,
 )
 from live_digits.core.types import Frame, Image
-from live_digits.tracking.video_reader import read_picture
+from live_digits.reading.image_reader import read_picture
 from live_digits.vision.detection import MOST_BOXES, find
 
 BARS = [option_of(PipelineSettings, name) for name in TRACKBARS]

@@ -23,10 +23,11 @@ from live_digits.core.types import Classifier, Frame, Image, Reading
 from live_digits.display.overlay import annotate
 from live_digits.hands.controller import Handwork
 from live_digits.hands.worker import HandsWorker
+from live_digits.reading.image_reader import read_picture
 from live_digits.reading.parameter_search import search
 from live_digits.reading.questions import Judge
 from live_digits.recording.video_writer import FAILURES, Film
-from live_digits.tracking.video_reader import Follower, read_moving, read_picture
+from live_digits.tracking.video_reader import Follower, read_moving
 
 CSV_HEADER = (
     "source", "frame", "time", "line", "digit", "confidence", "x", "y", "w", "h", "track",

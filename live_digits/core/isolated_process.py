@@ -38,7 +38,7 @@ _MAX_SETUP_BYTES = 100_000
 """Bytes of the line that says what a process shall make."""
 _NO_PACKAGES = 77
 """Exit status of a process that does not find the packages it needs."""
-_PACKAGE_PARENT = str(Path(__file__).resolve().parents[1])
+_PACKAGE_PARENT = str(Path(__file__).resolve().parents[2])
 
 _Request = struct.Struct("<q3I")
 """A call: a number and the shape of the uint8 picture (H×W×3, or N×28×28) whose bytes follow."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from live_digits.config.settings import PipelineSettings, Settings, profile_defaults
 from live_digits.core.types import Classifier, Frame, Image, Reading
-from live_digits.tracking.video_reader import read_picture
+from live_digits.reading.image_reader import read_picture
 
 _TRIED: dict[str, tuple[int, ...]] = {
     "threshold": (0, 90, 120, 150, 180, 210),

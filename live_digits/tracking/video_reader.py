@@ -1,7 +1,7 @@
-"""Find, follow, read: a frame → its Reading. The caller decides where the network runs.
+"""Reads moving pictures: finds, follows and reads what each frame shows.
 
-`read_picture` serves single pictures. `Follower` serves moving ones: it names the crops that need
-an answer, learns answers whenever they come, and gives each frame's reading from what it knows.
+`Follower` names the crops that need an answer, learns answers whenever they come, and gives each
+frame's reading from what it knows; the caller decides where the network runs.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ from live_digits.reading.cutouts import cut
 from live_digits.reading.questions import (
     Answer,
     Judge,
-    PlainJudge,
     Question,
     answered,
     as_judge,
 )
-from live_digits.reading.resolution import numbered, resolve_once
 from live_digits.reading.text_lines import reading_order
 from live_digits.tracking.label_voting import LabelVoting
 from live_digits.tracking.tracker import Tracker
@@ -37,32 +35,6 @@ _CONFIRMED, _CONFIRMED_BY_HANDS = 2, 3
 any while a hand is in the picture: what moves by makes single ones."""
 _OPENING = 0.3
 """Seconds from the first frame in which whatever is read is shown at once."""
-
-
-def read_picture(frame: Frame, settings: Settings, network: Classifier | Judge) -> Reading:
-    """Reads all digits of one picture, `track` counting from 1 in reading order.
-
-    Args:
-        frame: the picture.
-        settings: of finding and reading.
-        network: a judge, or a crop network, whose answers decide alone.
-    """
-    vision = find(frame.image, settings.pipeline)
-    judge = judge_of(vision, as_judge(network))
-    cutouts = cut(vision, range(len(vision.candidates)), judge.surroundings)
-    verdicts = judge.verdicts(vision.candidates, judge.evidence(cutouts))
-    resolution = resolve_once(vision.candidates, verdicts, settings.reading)
-    ordered, lines = reading_order(resolution.digits)
-    height, width = frame.image.shape[:2]
-    return Reading(
-        frame.source, frame.seq, frame.time, width, height,
-        numbered(ordered), lines, (), resolution.rejected,
-    )  # fmt: skip
-
-
-def judge_of(vision: Vision, judge: Judge) -> Judge:
-    """Returns what decides a look: the study's profile knows nothing but its crops."""
-    return PlainJudge(judge) if vision.profile == "classic" else judge
 
 
 @dataclass(frozen=True, slots=True)
