@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import recorder_kit
 from fakes import held_disk
 from recorder_kit import (
     HEIGHT,
@@ -302,8 +303,8 @@ def test_two_programs_that_record_at_once_share_no_name(tmp_path: Path) -> None:
 
 def run(code: str, *arguments: str) -> subprocess.Popen[str]:
     """A Python process with this checkout on its path."""
-    root = Path(recorder.__file__).resolve().parents[1]
-    paths = [str(root), str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    root = Path(recorder.__file__).resolve().parents[2]
+    paths = [str(root), str(Path(recorder_kit.__file__).parent), os.environ.get("PYTHONPATH", "")]
     return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
         env=os.environ | {"PYTHONPATH": os.pathsep.join(p for p in paths if p)},

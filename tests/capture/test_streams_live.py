@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import source_kit
 from fakes import wait_until
 from program_kit import environment, program
 
@@ -27,7 +28,7 @@ from live_digits.capture.sources import Source, open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.types import Frame
 
-SERVER = Path(__file__).with_name("stream_server.py")
+SERVER = Path(source_kit.__file__).with_name("stream_server.py")
 SETTINGS = SourceSettings(timeout=30.0)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import source_kit
 from fakes import wait_until
 from program_kit import environment, program, starter_of
 from test_streams_live import Server
@@ -23,7 +24,7 @@ from live_digits.core.errors import SourceError
 
 psutil: Any = pytest.importorskip("psutil")
 
-SERVER = Path(__file__).with_name("hostile_server.py")
+SERVER = Path(source_kit.__file__).with_name("hostile_server.py")
 MOST = 300_000_000
 """Bytes that the program and its processes may take beyond what they take while a stream is silent
 and the process of the stream is not there yet."""

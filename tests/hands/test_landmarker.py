@@ -65,12 +65,12 @@ def test_the_room_imports_no_mediapipe_and_the_landmarker_no_tensorflow() -> Non
         import sys
         from pathlib import Path
         import numpy as np
-        from live_digits import hand_worker, hands, landmarker
+        from live_digits.hands import mediapipe_landmarker, worker as hand_worker
         from live_digits.config.settings import HandsSettings
         worker, line = hand_worker.open_hands(HandsSettings(model=sys.argv[1]))
         assert worker is not None and not line, line
         assert "mediapipe" not in sys.modules
-        landmarker = landmarker.MediaPipeLandmarker(Path(sys.argv[1]))
+        landmarker = mediapipe_landmarker.MediaPipeLandmarker(Path(sys.argv[1]))
         assert landmarker(np.full((270, 480, 3), 200, np.uint8), 5) == ()
         landmarker.close()
         landmarker.close()

@@ -55,7 +55,7 @@ EVERY = min(20.0, SECONDS / 10)
 LASTS = min(5.0, EVERY / 3)
 """Seconds that a fault lasts which has a length."""
 SAMPLE = min(5.0, SECONDS / 60)
-RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results"
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 MOST_HANGS = 2
 """The program itself replaces three threads that hang and gives up at the next."""
 GROWTH = 60.0

@@ -19,7 +19,7 @@ import pytest
 MACHINE = os.environ.get("LIVE_DIGITS_CAMERA_VM", "")
 TIMES = os.environ.get("LIVE_DIGITS_CAMERA_TIMES", "2")
 SEED = "1"
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 6.0
 """Seconds within which a loaded machine says what a free one says in two."""
 CLOSES = 3.0
@@ -36,7 +36,13 @@ def results(fault: str) -> list[dict[str, Any]]:
     command = [str(Path(MACHINE) / "run.sh"), "--no-x", "--timeout", "900", "--share", str(ROOT)]
     for folder in sorted(mounts):
         command += ["--mount", folder]
-    command += ["--env", f"PYTHONPATH={ROOT}", "--", sys.executable, "tests/camera_faults.py"]
+    command += [
+        "--env",
+        f"PYTHONPATH={ROOT}",
+        "--",
+        sys.executable,
+        "tests/support/camera_faults.py",
+    ]
     done = subprocess.run([*command, fault, TIMES, SEED], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]

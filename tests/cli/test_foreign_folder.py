@@ -167,7 +167,7 @@ def test_training_in_a_foreign_folder_runs_no_code(
     code = (
         "import multiprocessing, sys\n"
         "from concurrent.futures import ProcessPoolExecutor\n"
-        "from live_digits import isolated_process\n"
+        "from live_digits.core import isolated_process\n"
         "from live_digits.core.types import Box\n"
         "if __name__ == '__main__':\n"
         f"    sys.path[0] = ''; sys.path.insert(1, {str(foreign)!r})\n"

@@ -200,7 +200,7 @@ def test_only_what_is_installed_is_found(tmp_path: Path, monkeypatch: pytest.Mon
         env=isolated_process.isolated_environment(),
     )  # fmt: skip
     path, types_file, package, variables = __import__("json").loads(done.stdout)
-    package_folder = Path(isolated_process.__file__).parent
+    package_folder = Path(isolated_process.__file__).parents[1]
     assert variables == []
     assert Path(package).parent == package_folder
     assert Path(types_file).parent != package_folder

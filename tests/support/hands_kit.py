@@ -23,7 +23,7 @@ from live_digits.hands.worker import HandsWorker
 
 PATIENCE = 20.0
 """Seconds after which something that should happen on the worker's thread has not."""
-SHARED = Path(__file__).parents[2] / "shared"
+SHARED = Path(__file__).parents[3] / "shared"
 CLIPS_VARIABLE = "LIVE_DIGITS_HANDS"
 CLIPS = Path(os.environ.get(CLIPS_VARIABLE, SHARED / "hands"))
 steady = settings(deadline=None)

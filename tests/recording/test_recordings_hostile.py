@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import recordings_kit
 import yaml
 from fakes import wait_until
 from hypothesis import given, settings
@@ -37,7 +38,8 @@ MOST_MB = 700.0
 PRECIOUS = b"what nobody may touch\n" * 200
 _RUN = (
     "import sys\n"
-    "from live_digits import cli, stats\n"
+    "from live_digits import cli\n"
+    "from live_digits.app import statistics as stats\n"
     "code = cli.invoke(sys.argv[1:])\n"
     "print(f'peak {stats.peak_memory_mb():.0f}', file=sys.stderr)\n"
     "sys.exit(code)\n"
@@ -398,7 +400,7 @@ def test_a_recording_killed_as_it_begins_is_mended(
     code = (
         "import os, sys\n"
         "from recordings_kit import begin\n"
-        "from live_digits import recorder\n"
+        "from live_digits.recording import recorder\n"
         "def gone(*_):\n"
         "    os._exit(9)\n"
         f"recorder.{'Lines' if at == 'readings' else 'save'} = gone\n"
@@ -406,7 +408,7 @@ def test_a_recording_killed_as_it_begins_is_mended(
         "begin(Path(sys.argv[1]))\n"
     )
     env = environment(PYTHONPATH=os.pathsep.join(
-        (str(Path(catalog.__file__).parents[1]), str(Path(__file__).parent))
+        (str(Path(catalog.__file__).parents[2]), str(Path(recordings_kit.__file__).parent))
     ))  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], env=env, timeout=PATIENCE)
     assert done.returncode == 9
