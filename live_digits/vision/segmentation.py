@@ -31,7 +31,7 @@ MOST_PROPOSALS = 800
 class _Limits:
     """What may be one digit, in shares of its height unless another unit is named. Where no other
     source is named a number comes from trials by hand before the judge; `drawn`: from the drawn
-    pages of benchmarks/candidates.py."""
+    pages of experiments/candidates.py."""
 
     height: int = 9
     """Least height of a digit, working pixels; raising it loses small writing."""

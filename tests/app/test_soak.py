@@ -3,7 +3,7 @@
     LIVE_DIGITS_SOAK_SECONDS  how long, 3600 by default
     LIVE_DIGITS_SOAK_SEED     the order of the faults, another each time by default
 
-What it measured lies in benchmarks/results/soak.json, drawn in soak.png where matplotlib is there.
+What it measured lies in docs/figures/soak.json, drawn in soak.png where matplotlib is there.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ EVERY = min(20.0, SECONDS / 10)
 LASTS = min(5.0, EVERY / 3)
 """Seconds that a fault lasts which has a length."""
 SAMPLE = min(5.0, SECONDS / 60)
-RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "figures"
 MOST_HANGS = 2
 """The program itself replaces three threads that hang and gives up at the next."""
 GROWTH = 60.0

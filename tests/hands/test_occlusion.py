@@ -259,7 +259,7 @@ def test_a_digit_written_under_the_hand_is_read_as_soon_as_it_is_uncovered(
 
 @cache
 def benchmark() -> ModuleType:
-    path = Path(__file__).parents[2] / "benchmarks" / "hands.py"
+    path = Path(__file__).parents[2] / "experiments" / "hands.py"
     spec = importlib.util.spec_from_file_location("bench_hands", path)
     assert spec is not None
     assert spec.loader is not None

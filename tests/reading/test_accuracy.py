@@ -27,7 +27,7 @@ SETTINGS = Settings()
 FLOOR = 0.70
 """F1 over the drawn pages. Many are far harder than photographs: faint pencil on squared paper in
 the dark, words, sums, boards; hand-made rules read 0.675 of these very pages. Lower it only with a
-reason that stands in benchmarks/accuracy.md."""
+reason that stands in docs/accuracy.md."""
 
 
 @pytest.fixture(scope="module")

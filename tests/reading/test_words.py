@@ -26,7 +26,7 @@ def shown(image: Image) -> Frame:
 
 
 def test_pages_of_words_and_numbers_are_read(cnn: Classifier | LearnedJudge) -> None:
-    """Floors well below what is measured (benchmarks/words.py): a regression, not a record."""
+    """Floors well below what is measured (experiments/words.py): a regression, not a record."""
     right = true = false = 0
     for kind, number in product(prose.KINDS, range(3)):
         drawn = prose.page((11, number), kind)

@@ -1,6 +1,6 @@
 """The whole reader on drawn pages: what is found, refused, mistaken and read where nothing is.
 
-    python benchmarks/pages.py [--pages 90] [--seed 9] [--ruled] [--grain 8] [--fonts DIR]
+    python experiments/pages.py [--pages 90] [--seed 9] [--ruled] [--grain 8] [--fonts DIR]
 
 Pages are drawn from a seed with the demo's digits, which train no network; with `--fonts` some of
 what is written comes from every twelfth font, which training holds out. `--ruled`: only pages with

@@ -1,7 +1,7 @@
 """The spread over writers: F1 of the whole reader for each, the writer being a picture's name up to
 its first underscore.
 
-    python benchmarks/writers.py FOLDER-with-truth.json [--model cnn]
+    python experiments/writers.py FOLDER-with-truth.json [--model cnn]
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The goals' table: every figure of the program on sets that choose nothing, row by row.
 
-    python benchmarks/goals.py RESULTS --shared SHARED [--rooms DIR] [--clips DIR] [--only ROWS]
+    python experiments/goals.py RESULTS --shared SHARED [--rooms DIR] [--clips DIR] [--only ROWS]
 
 Runs with the Python that lies beside the `live-digits` command that is measured. Pictures, clips
 and live runs go through the command alone; what no command tells (crop network, candidates, pages
-of words, demo) through the package or its benchmarks. Each row is printed as it is done and kept
+of words, demo) through the package or the scripts beside it. Each row is printed as it is done and kept
 in RESULTS/ROW.json with the readings it came from; RESULTS/table.json holds all rows so far.
 Live rows need a machine that is otherwise idle: they tell how many frames were shown.
 """
@@ -56,7 +56,7 @@ class Places:
     rooms: Path
     clips: Path
     fonts: Path | None
-    benchmarks: Path
+    experiments: Path
     repository: Path
 
 
@@ -250,7 +250,7 @@ def measure_words(places: Places, name: str) -> tuple[str, Json]:
 
 def words_of(places: Places, fonts: Path | None = None) -> Json:
     extra = ("--fonts", str(fonts)) if fonts else ()
-    lines = output_of(places.benchmarks / "words.py", *extra).splitlines()[1:]
+    lines = output_of(places.experiments / "words.py", *extra).splitlines()[1:]
     kinds: dict[str, Json] = {}
     for line in lines:
         pages, kind, true, read, recall, precision, f1 = line.split()
@@ -279,7 +279,7 @@ def output_of(script: Path, *arguments: str) -> str:
 
 
 def measure_demo(places: Places, name: str) -> tuple[str, Json]:
-    printed = output_of(places.benchmarks / "live.py", "--seconds", "20")
+    printed = output_of(places.experiments / "live.py", "--seconds", "20")
     changes = [int(n) for n in re.findall(r"label changes (\d+)", printed)]
     switches = [int(n) for n in re.findall(r"id switches (\d+)", printed)]
     false = [float(n) for n in re.findall(r"false boxes a frame ([\d.]+)", printed)]
@@ -594,7 +594,7 @@ def places_of(given: argparse.Namespace, parser: argparse.ArgumentParser) -> Pla
     return Places(
         command, given.results.resolve(), given.shared.resolve(), given.rooms.resolve(),
         given.clips.resolve(), fonts.resolve() if fonts else None,
-        repository / "benchmarks", repository,
+        repository / "experiments", repository,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Has every digit a candidate with its own ink? Recall of the finding alone, before any judge.
 
-    python benchmarks/candidates.py --mnist FILE.npz [--drawn 60] [--touching 48] [--seed 1]
+    python experiments/candidates.py --mnist FILE.npz [--drawn 60] [--touching 48] [--seed 1]
         [--photos FOLDER-with-truth.json]
 
 Pages are drawn from a seed with MNIST's training digits: `--drawn` those that training draws,

@@ -1,7 +1,7 @@
 """How steady the labels are on a moving picture: the demo, whose truth is known, or any video.
 
-    python benchmarks/live.py [--seconds 20] [--digits 16] [--size 1280x720] [--model cnn]
-    python benchmarks/live.py --video clip.mp4
+    python experiments/live.py [--seconds 20] [--digits 16] [--size 1280x720] [--model cnn]
+    python experiments/live.py --video clip.mp4
 
 Every frame goes through the live path (vision, tracks, votes); answers come one frame late, as they
 do from the inference thread. Printed: the share of true digits read right over time, when a page at

@@ -1,6 +1,6 @@
 """What each idea brings to the network: short trainings that differ in one thing.
 
-    python benchmarks/ablation.py --mnist mnist.npz --sets DIR [--fonts DIR] [--photos DIR]
+    python experiments/ablation.py --mnist mnist.npz --sets DIR [--fonts DIR] [--photos DIR]
 
 Prints, for each variant, the accuracy on MNIST's test digits and other test sets, and, where a
 folder with truth.json is named, the F1 of the whole reader on its pictures. Short trainings are

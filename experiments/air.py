@@ -1,6 +1,6 @@
 """How well strokes written in the air are read.
 
-    python benchmarks/air.py --mnist mnist.npz [--count 2000] [--rate 30] [--jitter 1.5]
+    python experiments/air.py --mnist mnist.npz [--count 2000] [--rate 30] [--jitter 1.5]
 
 MNIST test digits are thinned and traced to strokes, and those replayed as a hand's landmarks.
 """

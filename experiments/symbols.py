@@ -1,7 +1,7 @@
 """Digits and operators of a set that no training saw: which digits are read, and which operators
 are taken for digits?
 
-    python benchmarks/symbols.py IPCV_SYMBOLS.npz [--model cnn]
+    python experiments/symbols.py IPCV_SYMBOLS.npz [--model cnn]
 
 The file holds x_train, x_eval (uint8 N×H×W, white ink on black) and y_train, y_eval: 0 to 9, then
 ÷ = − × +. Each picture is cropped as live ink is. "Shown" is what the program would show: a digit

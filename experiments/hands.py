@@ -1,7 +1,7 @@
 """What a hand over the page does to the reading, with and without the rules that hide it.
 
-    python benchmarks/hands.py cover [--seconds 60] [--size 1280x720] [--seeds 3]
-    python benchmarks/hands.py clips FOLDER --model hand_landmarker.task
+    python experiments/hands.py cover [--seconds 60] [--size 1280x720] [--seeds 3]
+    python experiments/hands.py clips FOLDER --model hand_landmarker.task
 
 `cover` draws a writing hand (skin, pen, forearm, sleeve) over the demo's page and reads it three
 times: as it is, by the simple rule alone, and with landmarks too (the drawn hand's own, late and

@@ -1,7 +1,7 @@
 """MNIST's test digits drawn large on paper, found and cropped by the live pipeline: do they come
 back as they were?
 
-    python benchmarks/roundtrip.py MNIST.npz [--enlarged 4]
+    python experiments/roundtrip.py MNIST.npz [--enlarged 4]
 
 Prints how many are found, how far the crops are from the originals (mean absolute difference, 0 to
 255), and the default network's accuracy on the originals and on the round trip.

@@ -1,7 +1,7 @@
 """The reader on pages of words and numbers: are letters taken for digits, and are numbers among
 words still read?
 
-    python benchmarks/words.py [--pages 96] [--seed 5] [--fonts DIR] [--model cnn] [--save DIR]
+    python experiments/words.py [--pages 96] [--seed 5] [--fonts DIR] [--model cnn] [--save DIR]
 
 Pages are written from a seed in Pillow's own font, or in those of a folder, a page each; `--save`
 keeps annotated copies.

@@ -1,6 +1,6 @@
 """What does each step of finding bring? Drawn pages read with the step switched off.
 
-    python benchmarks/steps.py --mnist FILE.npz [--sets DIR] [--fonts DIR] [--backgrounds DIR]
+    python experiments/steps.py --mnist FILE.npz [--sets DIR] [--fonts DIR] [--backgrounds DIR]
         [--rooms DIR] [--pages 150] [--seed 9] [--model cnn] [--only WORDS]
 
 The networks stay as they were trained, with all steps on: a step that is not missed here is needed

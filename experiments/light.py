@@ -3,7 +3,7 @@
 Smaller, dim and grainy, out of focus, half in a coloured shadow, turned: with the folder as it is,
 six times its digits, so that two variants of the reader can be told apart by less.
 
-    python benchmarks/light.py FOLDER-with-truth.json [--model cnn]
+    python experiments/light.py FOLDER-with-truth.json [--model cnn]
 """
 
 from __future__ import annotations
