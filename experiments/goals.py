@@ -4,7 +4,7 @@
 
 Runs with the Python that lies beside the `live-digits` command that is measured. Pictures, clips
 and live runs go through the command alone; what no command tells (crop network, candidates, pages
-of words, demo) through the package or the scripts beside it. Each row is printed as it is done and kept
+of words, demo) through the package or the scripts beside it. Each row is printed once done, kept
 in RESULTS/ROW.json with the readings it came from; RESULTS/table.json holds all rows so far.
 Live rows need a machine that is otherwise idle: they tell how many frames were shown.
 """

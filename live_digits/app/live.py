@@ -31,9 +31,9 @@ from live_digits.config.settings import (
 )
 from live_digits.core.errors import HandsError, LiveDigitsError, RecordingError, WorkerError, reason
 from live_digits.core.types import Box, Classifier, Frame, Image, Reading, RecordingSummary, Status
+from live_digits.display.keymap import Command
 from live_digits.display.renderer import Painter
 from live_digits.display.stage_views import contact_sheet
-from live_digits.display.window import Command
 from live_digits.hands.controller import CLEAR, UNDO, Handwork
 from live_digits.hands.occlusion import Cover
 from live_digits.hands.worker import HandsWorker
@@ -157,6 +157,7 @@ class App:
         self._message, self._message_until = "", 0.0
         self._lines: tuple[str, ...] = ()
         self._figures = Figures()
+        self._commands = self._handlers()
 
     def stop(self) -> None:
         """Ends the run after the frame at hand."""
@@ -234,7 +235,7 @@ class App:
             self._options.each(self._reading)
         if self._auto_due and self._figures.count >= 2:
             self._auto_due = False
-            self._do_auto()
+            self._begin_search()
 
     def _see(self, frame: Frame) -> None:
         """Takes what vision has found, and waits for this frame's as long as the picture's rate
@@ -280,9 +281,9 @@ class App:
         if asked:
             self._say(_GESTURES[asked])
         if asked == "thumb_up":
-            self._do_record()
+            self._record()
         elif asked == "two_fingers":
-            self._do_extract()
+            self._extract()
         elif asked in ("open_palm", "fist"):
             self._frozen = asked == "open_palm"
 
@@ -460,6 +461,37 @@ class App:
 
     # --- commands ---
 
+    def _handlers(self) -> dict[Command, Callable[[], None]]:
+        """What each command does; a command without a handler cannot be written: mypy sees it."""
+        return {command: self._handler(command) for command in Command}
+
+    def _handler(self, command: Command) -> Callable[[], None]:
+        match command:
+            case Command.FREEZE:
+                return self._freeze
+            case Command.PREDICT:
+                return self._predict
+            case Command.EXTRACT:
+                return self._extract
+            case Command.RECORD:
+                return self._record
+            case Command.SAVE:
+                return self._save_picture
+            case Command.VIEW:
+                return self._painter.turn
+            case Command.AUTO:
+                return self._begin_search
+            case Command.WRITE:
+                return self._write_sliders
+            case Command.DEFAULTS:
+                return self._reset_sliders
+            case Command.AIR:
+                return self._toggle_air
+            case Command.HELP:
+                return self._toggle_help
+            case Command.QUIT:
+                return self.stop
+
     def _listen(self) -> None:
         """Takes the sliders as they stand, and the end of a search."""
         if self._display:
@@ -480,10 +512,7 @@ class App:
         commands = self._display.poll()
         self._listen()  # a slider moved before a key counts for that key
         for command in commands:
-            if command is Command.QUIT:
-                self.stop()
-            else:
-                getattr(self, f"_do_{command.name.lower()}")()
+            self._commands[command]()
 
     def _set(self, settings: PipelineSettings) -> None:
         if settings != self._pipeline:
@@ -491,17 +520,17 @@ class App:
         if self._display:
             self._display.set_parameters(settings)
 
-    def _do_freeze(self) -> None:
+    def _freeze(self) -> None:
         self._frozen = not self._frozen
 
-    def _do_predict(self) -> None:
+    def _predict(self) -> None:
         if self._worker.failed:
             self._say("nothing reads any more: see the error")
             return
         self._ask(every=True)
         self._say("predicting")
 
-    def _do_extract(self) -> None:
+    def _extract(self) -> None:
         if self._seen is None:
             return
         sheet = contact_sheet(*labelled(self._seen, self._follower.reading(self._seen)))
@@ -509,7 +538,7 @@ class App:
             self._display.show_sheet(sheet)
         self._save(sheet, "crops")
 
-    def _do_save(self) -> None:
+    def _save_picture(self) -> None:
         frame, reading = self._frame, self._reading
         if frame is None or reading is None:
             return
@@ -529,23 +558,20 @@ class App:
             return
         self._say(f"saved {path}")
 
-    def _do_record(self) -> None:
+    def _record(self) -> None:
         if self._deck.recorder:
             self._deck.end()
         elif self._frame is not None:
             self._deck.begin(self._recorder_maker())
 
-    def _do_view(self) -> None:
-        self._painter.turn()
-
-    def _do_auto(self) -> None:
+    def _begin_search(self) -> None:
         if self._seen is None:
             return
         settings = replace(self.settings, pipeline=self._pipeline)
         if self._search.begin(self._seen.frame.image, settings):
             self._say("looking for good parameters")
 
-    def _do_write(self) -> None:
+    def _write_sliders(self) -> None:
         path = self._options.config or find_config() or user_config_path()
         changes: dict[tuple[str, str], Any] = {
             ("pipeline", name): getattr(self._pipeline, name) for name in (*TRACKBARS, "profile")
@@ -557,11 +583,11 @@ class App:
             return
         self._say(f"sliders written to {path}")
 
-    def _do_defaults(self) -> None:
+    def _reset_sliders(self) -> None:
         self._set(profile_defaults(self._pipeline.profile))
         self._say("sliders at their defaults")
 
-    def _do_air(self) -> None:
+    def _toggle_air(self) -> None:
         if self._hands is None:
             self._say(
                 "air writing needs hands: install the extra 'hands' and start with "
@@ -572,7 +598,7 @@ class App:
         self._handwork.write(on)
         self._say(_AIR_ON if on else "air writing ends")
 
-    def _do_help(self) -> None:
+    def _toggle_help(self) -> None:
         self._help = not self._help
 
     # --- recording, the end ---

@@ -30,6 +30,7 @@ from live_digits.display.drawing import (
     wrapped,
     write,
 )
+from live_digits.display.keymap import KEYMAP
 
 _SURE = (150, 168, 24)
 """BGR: teal, for digits read with confidence."""
@@ -55,21 +56,6 @@ _INK = (90, 214, 250)
 _AIR_NAME = "written in the air"
 _MOST_LINES = 14
 """Text lines listed at most; a page of more ends with an ellipsis."""
-
-HELP = (
-    ("space", "freeze, go on"),
-    ("p", "predict now, also while frozen"),
-    ("e", "extract: a sheet of the crops, shown and saved"),
-    ("r", "record on, off"),
-    ("s", "save the picture"),
-    ("v", "next stage: result, grey, blur, edges, dilated, ink, grid"),
-    ("a", "find good parameters by itself"),
-    ("w", "write the sliders to the config file"),
-    ("d", "sliders back to their defaults"),
-    ("f", "write in the air with a finger, on, off"),
-    ("h, F1", "this help"),
-    ("q, Esc", "quit; so does the window's close button"),
-)
 
 
 def draw(image: Image, reading: Reading, status: Status, confidence: bool = True) -> Image:
@@ -345,14 +331,15 @@ def _note(image: Image, text: str, unit: float, colour: Any) -> None:
 def _help(image: Image, unit: float) -> None:
     """The keys, in the middle; smaller where the picture is small."""
     height, width = image.shape[:2]
+    keymap = tuple(KEYMAP.values())
     share = 1.0
     while True:
         size, pad = 0.58 * unit * share, max(1, round(PAD * unit * share))
-        keys = max(measure(key, size)[0] for key, _ in HELP)
-        texts = max(measure(text, size)[0] for _, text in HELP)
+        keys = max(measure(key.name, size)[0] for key in keymap)
+        texts = max(measure(key.text, size)[0] for key in keymap)
         _, h = measure("Ag0", size)
         step = h + round(1.25 * pad)
-        w, tall = keys + texts + 5 * pad, (len(HELP) + 1) * step + 2 * pad
+        w, tall = keys + texts + 5 * pad, (len(keymap) + 1) * step + 2 * pad
         if (w < 0.96 * width and tall <= height) or size < TINY:
             break
         share *= 0.93
@@ -360,6 +347,6 @@ def _help(image: Image, unit: float) -> None:
     plate(image, x, y, w, tall)
     plate(image, x, y, w, tall)
     write(image, "live_digits", x + pad, y + pad + h, size, _UNSURE)
-    for i, (key, text) in enumerate(HELP, 1):
-        write(image, key, x + pad, y + pad + h + i * step, size)
-        write(image, text, x + keys + 3 * pad, y + pad + h + i * step, size, SOFT)
+    for i, key in enumerate(keymap, 1):
+        write(image, key.name, x + pad, y + pad + h + i * step, size)
+        write(image, key.text, x + keys + 3 * pad, y + pad + h + i * step, size, SOFT)

@@ -21,7 +21,8 @@ def stage_view(stages: Stages, view: str, result: Image) -> Image:
     if view != "grid":
         return _as_colour(getattr(stages, view), result.shape[1], result.shape[0])
     names = [v for v in VIEWS if v != "grid"]
-    columns, rows = 3, 2
+    columns = max(1, round((len(names) * 1.5) ** 0.5))  # about 3 by 2, whatever their number
+    rows = -(-len(names) // columns)
     h, w = result.shape[:2]
     out = np.zeros_like(result)
     for i, name in enumerate(names):

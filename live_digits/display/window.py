@@ -12,9 +12,10 @@ import ctypes.util
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from enum import Enum
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -29,6 +30,7 @@ from live_digits.config.settings import (
 )
 from live_digits.core.errors import DisplayError, reason
 from live_digits.core.types import Image
+from live_digits.display.keymap import Command, command_of
 
 TITLE = "live_digits"
 PARAMETERS = "live_digits: parameters"
@@ -37,47 +39,10 @@ _SHARE_OF_SCREEN = 0.9
 _SLIDERS, _LEAST_SHARE = 544, 0.6
 """Pixels that the sliders' window needs beside the picture, which takes this share at least."""
 _FALLBACK_SCREEN = (1280, 800)
-_F1 = (65470, 0x700000, 63236)
-"""F1 as X11, Windows and macOS number it."""
 _FONT_FOLDERS = (
     "/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts",
 )  # fmt: skip
 _BEST_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf")
-
-
-class Command(Enum):
-    """What a key asks for."""
-
-    FREEZE = "space"
-    PREDICT = "p"
-    EXTRACT = "e"
-    RECORD = "r"
-    SAVE = "s"
-    VIEW = "v"
-    AUTO = "a"
-    WRITE = "w"
-    DEFAULTS = "d"
-    AIR = "f"
-    HELP = "h"
-    QUIT = "q"
-
-
-_KEYS = {ord(c.value): c for c in Command if len(c.value) == 1} | {
-    ord(" "): Command.FREEZE,
-    27: Command.QUIT,
-}
-
-
-def command_of(key: int) -> Command | None:
-    """The command of a key code of waitKeyEx; letters count in both cases."""
-    if key in _F1:
-        return Command.HELP
-    if key < 0:
-        return None
-    code = key & 0xFF if key < 0x110000 and (key & 0xFF00) == 0 else -1
-    if ord("A") <= code <= ord("Z"):
-        code += 32
-    return _KEYS.get(code)
 
 
 def check_display() -> None:
@@ -284,9 +249,8 @@ class Window:
 
     def _moved(self, name: str, position: int) -> None:
         option = option_of(PipelineSettings, name)
-        values = {n: getattr(self._settings, n) for n in TRACKBARS}
-        values[name] = from_slider(option, position)
-        self._settings = PipelineSettings(**values, profile=self._settings.profile)
+        changed: dict[str, Any] = {name: from_slider(option, position)}
+        self._settings = replace(self._settings, **changed)
         if self._opened:
             self._show_values()
 

@@ -47,7 +47,7 @@ from live_digits.config.settings import (
 )
 from live_digits.core.errors import LiveDigitsError, ModelError, SourceError
 from live_digits.core.types import Frame, Reading
-from live_digits.display.window import Command
+from live_digits.display.keymap import Command
 from live_digits.reading.image_reader import read_picture
 from live_digits.reading.parameter_search import Searcher, search, worth
 

@@ -27,7 +27,7 @@ from fakes import (
     hand,
 )
 
-from live_digits.display.window import Command
+from live_digits.display.keymap import Command
 from live_digits.hands.landmarks import Hand
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")

@@ -41,7 +41,7 @@ import av
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.errors import RecordingError
 from live_digits.core.types import Image
-from live_digits.display.window import Command
+from live_digits.display.keymap import Command
 from live_digits.recording import recorder
 from live_digits.recording.session import RAW, READINGS, SESSION, VIDEO, new_folder
 

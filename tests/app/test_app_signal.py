@@ -28,7 +28,7 @@ import av
 from live_digits.capture.connection_state import Limits
 from live_digits.capture.sources import blocked_readers
 from live_digits.core.types import Image
-from live_digits.display.window import Command
+from live_digits.display.keymap import Command
 from live_digits.recording.session import VIDEO
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")

@@ -18,7 +18,7 @@ from live_digits.bench.scenes import SCENES
 from live_digits.capture.sources import open_source
 from live_digits.config.settings import PipelineSettings, SourceSettings
 from live_digits.core.types import Image, Reading
-from live_digits.display.window import Command
+from live_digits.display.keymap import Command
 from live_digits.recording.video_writer import Film
 from live_digits.vision.detection import Vision, find
 from live_digits.vision.worker import Looker

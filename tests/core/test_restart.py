@@ -17,7 +17,7 @@ from live_digits.app.live import App, Options
 from live_digits.capture.sources import open_source
 from live_digits.config.settings import ModelSettings, RecordingSettings, Settings, SourceSettings
 from live_digits.core.types import Image, Reading
-from live_digits.display.window import Command
+from live_digits.display.keymap import Command
 from live_digits.hands.landmarks import Hand
 from live_digits.hands.worker import HandsWorker
 from live_digits.reading import classifier

@@ -18,7 +18,7 @@ from live_digits.core import worker
 from live_digits.core.errors import WorkerError
 from live_digits.core.types import Floats, Image, Reading, Status
 from live_digits.core.worker import MOST_REPLACED
-from live_digits.display.window import Command
+from live_digits.display.keymap import Command
 from live_digits.hands.landmarks import Hand
 from live_digits.hands.mediapipe_landmarker import Landmarker
 from live_digits.hands.worker import HandsWorker

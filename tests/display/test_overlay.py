@@ -12,7 +12,8 @@ from overlay_kit import FULL, PATH, SIZES, STATUSES, Text, paper, reading, refus
 
 from live_digits.core.types import AIR, Air, Box, Digit, Reading, Ring, Status
 from live_digits.display import overlay
-from live_digits.display.overlay import HELP, annotate, decorate, draw
+from live_digits.display.keymap import KEYMAP
+from live_digits.display.overlay import annotate, decorate, draw
 
 # --- purity ---
 
@@ -180,10 +181,11 @@ def test_the_help_names_every_key_and_fits(texts: list[Text], width: int, height
     out = paper(width, height)
     decorate(out, Status(help=True))
     written = {t.text for t in texts}
-    for key, what in HELP:
-        assert {key, what} <= written
-    rows = sorted({t.base for t in texts if t.text in {key for key, _ in HELP}})
-    assert len(rows) == len(HELP)
+    for key in KEYMAP.values():
+        assert {key.name, key.text} <= written
+    names = {key.name for key in KEYMAP.values()}
+    rows = sorted({t.base for t in texts if t.text in names})
+    assert len(rows) == len(KEYMAP)
     assert all(b - a >= 3 for a, b in pairwise(rows))
     assert all(t.inside() for t in texts)
 

@@ -9,6 +9,7 @@ import pytest
 from overlay_kit import SIZES, Text, paper
 
 from live_digits.core.types import VIEWS, Stages
+from live_digits.display import stage_views
 from live_digits.display.stage_views import contact_sheet, stage_view
 
 # --- stage views ---
@@ -49,6 +50,17 @@ def test_the_grid_shows_all_stages_with_their_names(texts: list[Text]) -> None:
     middles = [int(out[135 + 270 * row, 160 + 320 * c, 0]) for row in (0, 1) for c in range(3)]
     assert abs(middles[0] - 220) <= 20
     assert middles[1:] == [40, 80, 120, 160, 250]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 7, 12])
+def test_the_grid_has_room_for_any_number_of_stages(
+    texts: list[Text], monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    names = ["grey"] * count
+    monkeypatch.setattr(stage_views, "VIEWS", (*names, "grid"))
+    stage_view(stages(320, 180), "grid", paper(960, 540, 220))
+    assert [t.text for t in texts] == names
+    assert all(t.inside() for t in texts)
 
 
 def test_a_tall_stage_keeps_its_shape_in_the_grid() -> None:

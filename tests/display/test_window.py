@@ -7,6 +7,7 @@ import ctypes.util
 import json
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -33,7 +34,8 @@ from live_digits.config.settings import (
 )
 from live_digits.core.types import VIEWS
 from live_digits.display import window
-from live_digits.display.window import PARAMETERS, SHEET, TITLE, Command, command_of, describe
+from live_digits.display.keymap import KEYMAP, Command, command_of
+from live_digits.display.window import PARAMETERS, SHEET, TITLE, describe
 from live_digits.recording.session import READINGS, SESSION
 
 # --- no display needed ---
@@ -41,7 +43,7 @@ from live_digits.recording.session import READINGS, SESSION
 
 def test_every_key_of_the_help_has_its_command() -> None:
     for command in Command:
-        key = ord(" ") if command is Command.FREEZE else ord(command.value)
+        key = KEYMAP[command].codes[0]
         assert command_of(key) is command
         assert command_of(ord(chr(key).upper())) is command
         assert command_of(key | 0x100000) is command, "num lock and the like"
@@ -87,6 +89,17 @@ def test_the_systems_own_x11_library_hands_out_the_events(desk: Desk) -> None:
 
 
 @gui
+def test_a_setting_without_a_slider_survives_a_sliders_move(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(window, "check_display", lambda: None)
+    monkeypatch.setattr(window, "TRACKBARS", tuple(n for n in TRACKBARS if n != "threshold"))
+    settings = PipelineSettings(threshold=77, profile="classic")
+    shown = window.Window(settings)
+    shown._moved("canny_low", 90)
+    assert shown.parameters() == replace(settings, canny_low=90)
+
+
 def test_the_sliders_have_labels_that_can_be_read(desk: Desk) -> None:
     assert window.find_fonts() is not None, "apt-get install fonts-dejavu-core"
     sliders = desk.sliders()

@@ -29,7 +29,7 @@ from live_digits.capture.sources import Source
 from live_digits.config.settings import HandsSettings, PipelineSettings, RecordingSettings, Settings
 from live_digits.core.types import Frame, Image, Reading, Status
 from live_digits.display import overlay, renderer
-from live_digits.display.window import Command
+from live_digits.display.keymap import Command
 from live_digits.hands.landmarks import Hand
 from live_digits.hands.worker import HandsWorker
 from live_digits.recording.session import READINGS, SESSION, VIDEO

@@ -29,7 +29,7 @@ from live_digits.core.types import (
     Signal,
     SourceInfo,
 )
-from live_digits.display.window import Command
+from live_digits.display.keymap import Command
 from live_digits.hands.landmarks import Hand, Sighting
 from live_digits.hands.mediapipe_landmarker import Landmarker
 from live_digits.hands.worker import HandsWorker

@@ -22,7 +22,7 @@ from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
 from live_digits.config.settings import PipelineSettings, Settings
 from live_digits.core.types import Frame, Image, Reading, Status
 from live_digits.display import overlay, renderer
-from live_digits.display.window import Command
+from live_digits.display.keymap import Command
 from live_digits.reading.questions import answered, as_judge
 from live_digits.tracking.video_reader import Follower
 from live_digits.vision.detection import Vision, find
