@@ -13,12 +13,10 @@ import argparse
 import tempfile
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-from live_digits.app.batch import read_file
+from live_digits.api import DigitReader
 from live_digits.config.settings import Settings
-from live_digits.reading.judge import load
 from live_digits.training.evaluate import evaluate_folder
 from live_digits.training.train import ADAMW_RATE, RECIPES, SMOOTHING, Recipe, train
 
@@ -68,7 +66,7 @@ def main() -> None:
             tests = done.card["metrics"]["test_accuracy_among_digits"]
             line = "  ".join(f"{name} {value:.4f}" for name, value in tests.items())
             if given.photos:
-                read = partial(read_file, settings=settings, classifier=load(str(done.path)))
+                read = DigitReader(str(done.path), settings).read
                 report = evaluate_folder(given.photos, read)
                 total = report.total["all"]
                 line += f"  photos F1 {total.f1:.4f} ({total.recall:.4f}, {total.precision:.4f})"

@@ -11,9 +11,7 @@ import statistics
 from collections import defaultdict
 from pathlib import Path
 
-from live_digits.app.batch import read_file
-from live_digits.config.settings import Settings
-from live_digits.reading import judge
+from live_digits.api import DigitReader
 from live_digits.training.evaluate import Tally, load_truth, paired, right_of, truth_of
 
 
@@ -22,11 +20,11 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--model", default="cnn")
     given = parser.parse_args()
-    settings, net = Settings(), judge.load(given.model)
+    reader = DigitReader(given.model)
     tallies: dict[str, Tally] = defaultdict(Tally)
     for name, entry in load_truth(given.folder).items():
         truth = truth_of(entry)
-        read = read_file(given.folder / name, settings, net).digits
+        read = reader.read(given.folder / name).digits
         t = tallies[name.partition("_")[0]]
         t.pictures += 1
         t.truth += len(truth)

@@ -13,7 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from live_digits.capture.image_files import Picture, open_picture
+from live_digits.api import as_stored
+from live_digits.capture.image_files import open_picture
 from live_digits.capture.input_paths import is_video
 from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import Settings
@@ -73,7 +74,7 @@ class Batch:
         picture = open_picture(path, self.settings.source.max_pixels)
         frame = Frame(picture.image, 0, 0.0, str(path))
         seen = read_picture(frame, self._chosen(frame), self.classifier)
-        yield Read(_as_stored(seen, picture), picture.image, seen)
+        yield Read(as_stored(seen, picture), picture.image, seen)
 
     def _video(self, path: Path) -> Iterator[Read]:
         follower = Follower(self.settings)
@@ -93,14 +94,6 @@ class Batch:
             return self.settings
         found = search(frame.image, self.settings, self.classifier)
         return replace(self.settings, pipeline=found.settings)
-
-
-def _as_stored(reading: Reading, picture: Picture) -> Reading:
-    """The reading of a decoded picture in the pixels of the stored one."""
-    if picture.orientation == 1 and picture.reduced == 1:
-        return reading
-    width, height = picture.stored_size
-    return replace(reading.map_boxes(picture.stored_box), width=width, height=height)
 
 
 def csv_rows(reading: Reading) -> str:
@@ -173,10 +166,3 @@ class Saver:
                 film.close()
             except FAILURES as e:
                 raise RecordingError(f"{self._folder}: the video is incomplete: {e}") from e
-
-
-def read_file(path: Path, settings: Settings, classifier: Classifier | Judge) -> Reading:
-    """One picture file, in the pixels of the picture as stored. Raises SourceError."""
-    picture = open_picture(path, settings.source.max_pixels)
-    reading = read_picture(Frame(picture.image, 0, 0.0, str(path)), settings, classifier)
-    return _as_stored(reading, picture)

@@ -23,6 +23,7 @@ from live_digits.cli import files, live, models
 from live_digits.cli.common import app, put, say
 from live_digits.core.errors import LiveDigitsError, reason
 from live_digits.core.isolated_process import isolate_pools
+from live_digits.core.libraries import missing_library
 from live_digits.core.sanitize import sanitize
 
 __all__ = ["COMMANDS", "files", "invoke", "live", "main", "models"]
@@ -31,17 +32,6 @@ COMMANDS = ("run", "read", "recordings", "evaluate", "train", "bench", "doctor",
 app.registered_commands.sort(key=lambda c: COMMANDS.index(getattr(c.callback, "__name__", "")))
 _DRAWS = ("evaluate", "train", "bench")
 """The commands that draw by matplotlib."""
-_PACKAGES = {
-    "libGL.so.1": "libgl1",
-    "libgthread-2.0.so.0": "libglib2.0-0",
-    "libglib-2.0.so.0": "libglib2.0-0",
-    "libxcb.so.1": "libxcb1",
-    "libSM.so.6": "libsm6",
-    "libICE.so.6": "libice6",
-    "libXext.so.6": "libxext6",
-    "libX11.so.6": "libx11-6",
-}
-"""Debian's and Ubuntu's package of each system library that OpenCV's wheel asks for."""
 
 
 def _arguments(args: Sequence[str]) -> list[str]:
@@ -55,21 +45,6 @@ def _arguments(args: Sequence[str]) -> list[str]:
     if first and not first.startswith("-"):
         return given
     return ["run", *given]
-
-
-def _missing_library(error: BaseException) -> str | None:
-    """The line for a system library that `import cv2` misses."""
-    text = str(error)
-    library = text.partition(":")[0].strip()
-    if "cannot open shared object file" not in text:
-        return None
-    package = _PACKAGES.get(library)
-    if package is None:
-        return f"the system library {library} is missing; install the package that holds it"
-    return (
-        f"the system library {library} is missing: install it with  apt-get install {package}"
-        "  (Debian, Ubuntu; other systems name the package alike)"
-    )
 
 
 def _version(asked: bool) -> None:
@@ -136,7 +111,7 @@ def _line_of(error: Exception) -> str | None:
     if isinstance(error, LiveDigitsError):
         return reason(error)
     if isinstance(error, ImportError):
-        return _missing_library(error)
+        return missing_library(error)
     described = getattr(error, "format_message", None)
     if callable(described):
         return f"{' '.join(str(described()).split())} (live-digits --help shows what there is)"

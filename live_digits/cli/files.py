@@ -103,7 +103,7 @@ def _shown(item: Read, as_json: bool, as_csv: bool, rejected: bool) -> str:
 
     reading = item.reading
     if as_json:
-        return as_line(reading.as_json(rejected))
+        return as_line(reading.as_dict(rejected))
     if as_csv:
         return csv_rows(replace(reading, source=sanitize(reading.source))).rstrip("\n")
     lines = " / ".join(reading.lines) or "no digits"

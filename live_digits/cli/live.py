@@ -149,7 +149,7 @@ def _writable(path: Path | None) -> None:
 
 
 def _print_json(reading: Reading) -> None:
-    show_json(reading.as_json())
+    show_json(reading.as_dict())
 
 
 def _report(outcome: Outcome, stats: Path | None, *, quiet: bool, windowed: bool) -> int:

@@ -80,7 +80,7 @@ def evaluate(
 
 
 def _evaluate_folder(folder: Path, settings: Settings, net: Any, out: Path, as_json: bool) -> int:
-    from live_digits.app.batch import read_file
+    from live_digits.api import DigitReader
     from live_digits.training import evaluate as ev
 
     bar = progress_bar()
@@ -88,7 +88,7 @@ def _evaluate_folder(folder: Path, settings: Settings, net: Any, out: Path, as_j
         task = bar.add_task("reading", total=None, detail="")
         report = ev.evaluate_folder(
             folder,
-            lambda path: read_file(path, settings, net),
+            DigitReader(net, settings).read,
             out=out,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

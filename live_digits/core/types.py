@@ -12,6 +12,8 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from live_digits.core.errors import LiveDigitsError
+
 Image = npt.NDArray[np.uint8]
 """uint8, H×W (grey) or H×W×3 (BGR)."""
 
@@ -169,7 +171,7 @@ class Digit:
     track: int
     origin: str = ""
 
-    def as_json(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         content: dict[str, Any] = {
             "box": self.box.as_list(),
             "digit": self.digit,
@@ -188,7 +190,7 @@ class Rejected:
     reason: str
     confidence: float
 
-    def as_json(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Any]:
         return {
             "box": self.box.as_list(),
             "reason": self.reason,
@@ -229,20 +231,48 @@ class Reading:
             rejected=tuple(replace(r, box=change(r.box)) for r in self.rejected),
         )
 
-    def as_json(self, rejected: bool = False) -> dict[str, Any]:
-        """The line of `read --json`; `rejected` adds why each other box carries no digit."""
+    def as_dict(self, rejected: bool = False) -> dict[str, Any]:
+        """Returns the line of `read --json` as plain values.
+
+        Args:
+            rejected: adds why each other box carries no digit.
+        """
         content: dict[str, Any] = {
             "source": self.source,
             "frame": self.frame,
             "time": round(self.time, 4),
             "width": self.width,
             "height": self.height,
-            "digits": [d.as_json() for d in self.digits],
+            "digits": [d.as_dict() for d in self.digits],
             "lines": list(self.lines),
         }
         if rejected:
-            content["rejected"] = [r.as_json() for r in self.rejected]
+            content["rejected"] = [r.as_dict() for r in self.rejected]
         return content
+
+    def to_supervision(self) -> Any:
+        """Returns the digits as `supervision.Detections`, for its annotators and tools.
+
+        `xyxy` float32 N×4 pixels, `confidence`, `class_id` (the digit), `tracker_id`, and
+        `data["class_name"]`.
+
+        Raises:
+            LiveDigitsError: the package supervision is not installed.
+        """
+        try:
+            import supervision
+        except ImportError as e:
+            raise LiveDigitsError(
+                "to_supervision needs the package supervision: pip install supervision"
+            ) from e
+        boxes = [(d.box.x, d.box.y, d.box.right, d.box.bottom) for d in self.digits]
+        return supervision.Detections(
+            xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+            confidence=np.array([d.confidence for d in self.digits], np.float32),
+            class_id=np.array([d.digit for d in self.digits], int),
+            tracker_id=np.array([d.track for d in self.digits], int),
+            data={"class_name": np.array([str(d.digit) for d in self.digits])},
+        )
 
 
 @dataclass(frozen=True, slots=True)

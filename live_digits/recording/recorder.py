@@ -267,7 +267,7 @@ class Recorder:
                 self._taken += item.bytes
 
     def _put(self, item: _Item) -> None:
-        line = json.dumps(item.reading.as_json()) + "\n"
+        line = json.dumps(item.reading.as_dict()) + "\n"
         part = self._parts[-1]
         if not part.frames:
             part.begun = item.time

@@ -84,7 +84,7 @@ def test_a_finger_draws_a_digit_and_a_pause_ends_it(points: Path, up: Path | Non
     assert finger.writer.wanted()[0] == ()
     (digit,) = finger.writer.digits
     assert (digit.digit, digit.origin, digit.track) == (7, AIR, ids[0])
-    assert digit.as_json()["origin"] == "air"
+    assert digit.as_dict()["origin"] == "air"
     np.testing.assert_allclose(digit.box.as_list(), (200, 100, 100, 160), atol=12)
 
 

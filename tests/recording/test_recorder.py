@@ -225,7 +225,7 @@ def test_readings_are_one_line_a_frame(tmp_path: Path) -> None:
     for number in range(20):
         put(film, picture(number), number, number / 30)
     film.close()
-    assert lines(film.path) == [reading(n, n / 30).as_json() for n in range(20)]
+    assert lines(film.path) == [reading(n, n / 30).as_dict() for n in range(20)]
 
 
 def test_session_is_there_from_the_start_and_complete_at_the_end(tmp_path: Path) -> None:
