@@ -121,8 +121,8 @@ class DigitReader:
         Example:
             >>> import live_digits, numpy as np
             >>> reader = live_digits.DigitReader("dense")
-            >>> [p.digits for p in reader.read_many([np.zeros((9, 9, 3), np.uint8)])]
-            [()]
+            >>> sum(len(p.digits) for p in reader.read_many([np.zeros((9, 9, 3), np.uint8)]))
+            0
         """
         self.settings = settings or Settings()
         self._model = model
