@@ -7,41 +7,32 @@ the search for parameters have threads of their own and never make the picture w
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
 
+from live_digits.app.commands import Commands, Tools
+from live_digits.app.display import Display
+from live_digits.app.outcome import Outcome, banner, failures
+from live_digits.app.state import LiveState, Notices
 from live_digits.app.statistics import Figures
 from live_digits.app.thread_monitor import Overseer
-from live_digits.capture.image_files import save_png
 from live_digits.capture.sources import Source
-from live_digits.config.file import find_config, user_config_path, write_back
 from live_digits.config.settings import (
-    TRACKBARS,
-    PipelineSettings,
     Settings,
-    as_dict,
-    profile_defaults,
 )
-from live_digits.core.errors import HandsError, LiveDigitsError, RecordingError, WorkerError, reason
-from live_digits.core.types import Box, Classifier, Frame, Image, Reading, RecordingSummary, Status
-from live_digits.display.keymap import Command
+from live_digits.core.errors import LiveDigitsError
+from live_digits.core.types import Box, Classifier, Frame, Image, Reading, Status
 from live_digits.display.renderer import Painter
-from live_digits.display.stage_views import contact_sheet
 from live_digits.hands.controller import CLEAR, UNDO, Handwork
-from live_digits.hands.occlusion import Cover
 from live_digits.hands.worker import HandsWorker
 from live_digits.reading.parameter_search import LONGEST_STEP, Found, Search
 from live_digits.reading.worker import InferenceWorker
 from live_digits.recording.controller import Deck
 from live_digits.recording.recorder import Recorder
-from live_digits.tracking.video_reader import Follower, Seen, labelled
+from live_digits.tracking.video_reader import Follower
 from live_digits.vision.detection import Vision
 from live_digits.vision.worker import Looker
 
@@ -59,23 +50,9 @@ _UNHURRIED = 0.05
 """Seconds that a frame waits for its vision where the source's rate is not known."""
 _LOCKSTEP = 5.0
 """Seconds that a frame waits for the network at most, where it waits at all."""
-_MESSAGE = 4.0
-"""Seconds that a message stays."""
 _CLOSE = 0.9
 """Seconds that the end waits for source, inference, hands and search together; a thread that hangs
 is left behind."""
-
-
-class Display(Protocol):
-    """What shows the picture and hears the keys: `window.Window`, or a fake in tests."""
-
-    def fit(self, width: int, height: int) -> tuple[int, int]: ...
-    def show(self, picture: Image) -> None: ...
-    def poll(self, wait_ms: int = 1) -> tuple[Command, ...]: ...
-    def parameters(self) -> PipelineSettings: ...
-    def set_parameters(self, settings: PipelineSettings) -> None: ...
-    def show_sheet(self, sheet: Image) -> None: ...
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +72,6 @@ class Options:
     live: bool = False
     lockstep: bool = False
     air: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a run leaves behind: the last text lines, the statistics, the recordings, failures."""
-
-    lines: tuple[str, ...]
-    stats: dict[str, Any]
-    recordings: tuple[RecordingSummary, ...]
-    errors: tuple[LiveDigitsError, ...]
 
 
 class App:
@@ -134,30 +101,24 @@ class App:
         self._handwork.write(self._options.air)
         self._workers: list[InferenceWorker | Looker | HandsWorker] = [self._worker, self._looker]
         self._workers += [hands] if hands else []
-        self._overseer = Overseer(self._workers, self._say)
-        self._deck = Deck(self._say, self._fail)
+        self._notices = Notices()
+        self._overseer = Overseer(self._workers, self._notices.say)
+        self._deck = Deck(self._notices.say, self._notices.fail)
         self._follower = follower or Follower(settings)
-        self._pipeline = settings.pipeline
+        self._state = LiveState(settings.pipeline)
         self._stop = threading.Event()
-        self._seen: Seen | None = None
-        self._frame: Frame | None = None
-        self._cover: Cover | None = None
-        self._reading: Reading | None = None
-        self._picture: Image | None = None
-        self._waited = 0.0
-        self._stale = False
-        self._silent: float | None = None
-        self._forgotten = False
-        self._frozen = False
         self._painter = Painter(settings.window.confidence)
-        self._help = False
         self._search = Search(load)
         self._auto_due, self._record_due = self._options.auto, self._options.record
-        self._errors: list[LiveDigitsError] = []
-        self._message, self._message_until = "", 0.0
         self._lines: tuple[str, ...] = ()
         self._figures = Figures()
-        self._commands = self._handlers()
+        self._commands = Commands(
+            Tools(
+                settings, self._options.config, source, display, self._painter, self._deck,
+                self._search, self._follower, self._handwork, hands is not None, self._worker,
+            ),
+            self._state, self._notices, self._ask, self._status, self.stop,
+        )  # fmt: skip
 
     def stop(self) -> None:
         """Ends the run after the frame at hand."""
@@ -184,32 +145,32 @@ class App:
     def _step(self) -> bool:
         """One turn of the loop; False at the end."""
         frame = self._source.read(_WAIT)
-        now, self._waited = time.monotonic(), 0.0
+        now, self._state.waited = time.monotonic(), 0.0
         self._watch()
         self._listen()
         self._deck.tend()
-        self._silent = None if frame is not None else self._source.signal.silent
+        self._state.silent = None if frame is not None else self._source.signal.silent
         if frame is not None:
             self._heed(frame)
-            if not self._frozen or self._seen is None:
+            if not self._state.frozen or self._state.seen is None:
                 self._look(frame)
                 if self._record_due:
                     self._record_due = False
-                    self._deck.begin_now(self._recorder_maker())
+                    self._deck.begin_now(self._commands.recorder_maker())
                 self._present(frame.time, frame.arrived)
             elif self._due(now):
                 self._relook()
                 self._present(frame.time, None)
-        elif self._source.finished and not self._frozen:
+        elif self._source.finished and not self._state.frozen:
             return False
-        elif self._frame and self._silent is not None and not self._frozen:
-            self._show_silence(self._frame, now)
-        elif self._seen and self._due(now):
+        elif self._state.frame and self._state.silent is not None and not self._state.frozen:
+            self._show_silence(self._state.frame, now)
+        elif self._state.seen and self._due(now):
             self._relook()
             self._present(None, None)
         self._obey()
         if frame is not None:
-            self._figures.presented(time.monotonic() - now - self._waited)
+            self._figures.presented(time.monotonic() - now - self._state.waited)
         limit, begun = self._options.duration, self._figures.begun
         return limit is None or begun is None or time.monotonic() - begun < limit
 
@@ -217,25 +178,25 @@ class App:
         """Whether the picture at hand is shown again: under new sliders, or for the clock's sake.
         In lockstep the clock changes no reading."""
         waited = now - self._figures.shown_at >= _REFRESH
-        return self._stale or (waited and (self._frozen or not self._options.lockstep))
+        return self._state.stale or (waited and (self._state.frozen or not self._options.lockstep))
 
     # --- seeing and reading ---
 
     def _look(self, frame: Frame) -> None:
         """A new frame: what vision has found, in it or in one before; tracks, and what is known;
         asks for what is not."""
-        self._frame, self._forgotten = frame, False
-        self._cover = self._handwork.cover(frame)
-        self._looker.submit(frame, self._pipeline)
+        self._state.frame, self._state.forgotten = frame, False
+        self._state.cover = self._handwork.cover(frame)
+        self._looker.submit(frame, self._state.pipeline)
         self._see(frame)
         if self._options.lockstep:
             self._await_answers()
         self._understand(frame)
-        if self._options.each and self._reading:
-            self._options.each(self._reading)
+        if self._options.each and self._state.reading:
+            self._options.each(self._state.reading)
         if self._auto_due and self._figures.count >= 2:
             self._auto_due = False
-            self._begin_search()
+            self._commands.begin_search()
 
     def _see(self, frame: Frame) -> None:
         """Takes what vision has found, and waits for this frame's as long as the picture's rate
@@ -245,14 +206,14 @@ class App:
             left = _WAIT if until is None else max(0.0, until - time.monotonic())
             start = time.monotonic()
             look = self._looker.take(left)
-            self._waited += time.monotonic() - start
+            self._state.waited += time.monotonic() - start
             if look is None:
                 if until is None and self._looker.busy and not self._stop.is_set():
                     self._watch()  # the frame waits for its own vision, but not for ever
                     continue
                 return
             self._figures.looked(look.seconds, look.reused)
-            self._seen = self._follower.follow(look.frame, look.vision, *self._hiding())
+            self._state.seen = self._follower.follow(look.frame, look.vision, *self._hiding())
             self._learn()
             self._ask()
             if look.frame is frame:
@@ -266,7 +227,11 @@ class App:
 
     def _hiding(self) -> tuple[Callable[[Box], bool] | None, Callable[[Box], bool] | None]:
         """Which boxes lie under a hand, and where a digit may do so."""
-        return (self._cover.hides, self._cover.touches) if self._cover else (None, None)
+        return (
+            (self._state.cover.hides, self._state.cover.touches)
+            if self._state.cover
+            else (None, None)
+        )
 
     def _learn(self) -> None:
         """Takes the network's answers, of the page and of what was written in the air."""
@@ -279,48 +244,52 @@ class App:
             self._handwork.start()
         asked = self._handwork.look(frame, self._stop if lockstep else None)
         if asked:
-            self._say(_GESTURES[asked])
+            self._notices.say(_GESTURES[asked])
         if asked == "thumb_up":
-            self._record()
+            self._commands.record()
         elif asked == "two_fingers":
-            self._extract()
+            self._commands.extract()
         elif asked in ("open_palm", "fist"):
-            self._frozen = asked == "open_palm"
+            self._state.frozen = asked == "open_palm"
 
     def _relook(self) -> None:
         """The frame at hand once more: under new sliders, or with answers that have come since."""
-        if self._seen is None:
+        if self._state.seen is None:
             return
-        if self._stale or self._seen.frame is not self._frame:
-            frame = self._frame or self._seen.frame
-            self._seen = self._follower.see(frame, self._pipeline, *self._hiding())
+        if self._state.stale or self._state.seen.frame is not self._state.frame:
+            frame = self._state.frame or self._state.seen.frame
+            self._state.seen = self._follower.see(frame, self._state.pipeline, *self._hiding())
         else:
-            self._seen = replace(self._seen)  # another look at the same: it confirms what is new
+            self._state.seen = replace(
+                self._state.seen
+            )  # another look at the same: it confirms what is new
         self._learn()
         self._ask()
-        self._understand(self._seen.frame)
+        self._understand(self._state.seen.frame)
 
     def _show_silence(self, frame: Frame, now: float) -> None:
         """The last frame of a source that has lost its signal, and nothing read of it: what was
         there is gone for all that is known. Its recording waits for the next frame."""
-        if not self._forgotten:
-            self._forgotten = True
+        if not self._state.forgotten:
+            self._state.forgotten = True
             while self._looker.take(0.0) is not None:
                 pass  # what it has found since belongs to the time before
             self._follower.reset()
-            self._seen = replace(self._seen, tracks=()) if self._seen else None
+            self._state.seen = replace(self._state.seen, tracks=()) if self._state.seen else None
             height, width = frame.image.shape[:2]
-            self._reading = Reading(frame.source, frame.seq, frame.time, width, height)
+            self._state.reading = Reading(frame.source, frame.seq, frame.time, width, height)
         elif now - self._figures.shown_at < _REFRESH:
             return
         self._present(None, None)
 
     def _ask(self, every: bool = False) -> None:
         """Hands the worker what needs a reading, when it is free; `every`: all boxes at once."""
-        if self._seen is None or self._worker.failed or (self._worker.busy and not every):
+        if self._state.seen is None or self._worker.failed or (self._worker.busy and not every):
             return
         written, drawn = self._handwork.wanted()
-        question = replace(self._follower.wanted(self._seen, every), written=written, drawn=drawn)
+        question = replace(
+            self._follower.wanted(self._state.seen, every), written=written, drawn=drawn
+        )
         self._worker.submit(question)
 
     def _await_answers(self) -> None:
@@ -338,25 +307,25 @@ class App:
 
     def _understand(self, frame: Frame) -> None:
         """The frame's reading: its own, or that of the frame seen last, moved along."""
-        if self._seen is None:
+        if self._state.seen is None:
             height, width = frame.image.shape[:2]
             blank = Reading(frame.source, frame.seq, frame.time, width, height)
-            self._reading = self._handwork.added(blank)
+            self._state.reading = self._handwork.added(blank)
             return
-        reading = self._follower.reading(self._seen)
-        if self._seen.frame is not frame:
+        reading = self._follower.reading(self._state.seen)
+        if self._state.seen.frame is not frame:
             reading = self._follower.ahead(reading, frame)
-        self._reading = self._handwork.added(reading)
-        self._figures.read(self._reading)
-        self._lines = self._reading.lines or self._lines
-        self._stale = False
+        self._state.reading = self._handwork.added(reading)
+        self._figures.read(self._state.reading)
+        self._lines = self._state.reading.lines or self._lines
+        self._state.stale = False
 
     # --- showing ---
 
     def _present(self, when: float | None, arrived: float | None) -> None:
         """Draws, shows and records the frame at hand. `when`: its time in the recording; `arrived`:
         when it was captured, None for a frame shown again."""
-        frame, reading, display = self._frame, self._reading, self._display
+        frame, reading, display = self._state.frame, self._state.reading, self._display
         if frame is None or reading is None:
             return
         recorder = self._deck.recorder
@@ -370,7 +339,7 @@ class App:
             size = display.fit(width, height)
             picture = self._painter.fitted(frame.image, reading, status, self._vision, size)
             display.show(picture)
-            self._picture = picture
+            self._state.picture = picture
             whole = picture.shape == frame.image.shape and not self._painter.watching
             result = picture if whole else None
         now = time.monotonic()
@@ -385,55 +354,40 @@ class App:
 
     @property
     def _vision(self) -> Vision | None:
-        return self._seen.vision if self._seen else None
+        return self._state.seen.vision if self._state.seen else None
 
     def _status(self) -> Status:
-        frame = self._frame
+        frame = self._state.frame
         height, width = frame.image.shape[:2] if frame else (0, 0)
         recorder, now = self._deck.recorder, time.monotonic()
         recorded = recorder.summary() if recorder else None
         figures = self._figures.current(now, self._worker.stats)
-        message = self._message if now < self._message_until else self._handwork.note
+        message = self._notices.message(now) or self._handwork.note
         message = message or self._source.note
-        if self._silent is not None:
+        if self._state.silent is not None:
             figures = replace(figures, fps=0.0)
-            if self._frozen and not message:
-                message = f"no signal for {self._silent:.0f} s"
+            if self._state.frozen and not message:
+                message = f"no signal for {self._state.silent:.0f} s"
         return replace(
             figures,
             dropped=self._source.dropped,
             source=_short(self._source.info.name),
             width=width,
             height=height,
-            profile=self._pipeline.profile,
+            profile=self._state.pipeline.profile,
             model=Path(self.settings.model.name).name,
             view=self._painter.view,
-            frozen=self._frozen,
-            help=self._help,
+            frozen=self._state.frozen,
+            help=self._state.help,
             recording_s=recorded.seconds if recorded else None,
             recording_dropped=recorded.dropped if recorded else 0,
-            silent_s=None if self._frozen else self._silent,
+            silent_s=None if self._state.frozen else self._state.silent,
             message=message,
-            error=self._alarm(),
+            error=banner(self._looker, self._worker, self._hands, self._source)
+            or self._notices.failure(now),
             ring=self._handwork.ring,
             air=self._handwork.air,
         )
-
-    def _alarm(self) -> str:
-        """The failure that the picture shall show."""
-        if self._looker.error:
-            ends = "; the picture goes on without" if self._looker.failed else ""
-            return f"vision failed: {reason(self._looker.error)}{ends}"
-        if self._worker.error:
-            ends = "; the picture goes on without readings" if self._worker.failed else ""
-            return f"reading failed: {reason(self._worker.error)}{ends}"
-        if self._hands and self._hands.failed:
-            return f"hands: {reason(self._hands.trouble)}; the picture goes on without them"
-        if self._source.error:
-            return str(self._source.error)
-        if self._errors and time.monotonic() < self._message_until:
-            return str(self._errors[-1])
-        return ""
 
     # --- the threads ---
 
@@ -441,7 +395,9 @@ class App:
         """Notices threads that hang, and says what went wrong on one even where it works again."""
         self._overseer.watch()
         if self._search.given_up():
-            self._say(f"the search for parameters hangs: no step for {LONGEST_STEP:g} s; given up")
+            self._notices.say(
+                f"the search for parameters hangs: no step for {LONGEST_STEP:g} s; given up"
+            )
 
     def _worker_errors(self) -> dict[str, int]:
         """Exceptions of each thread, by its name."""
@@ -451,60 +407,21 @@ class App:
         counts["search"] += self._search.errors
         return dict(counts)
 
-    def _say(self, text: str) -> None:
-        self._message, self._message_until = text, time.monotonic() + _MESSAGE
-
-    def _fail(self, error: LiveDigitsError) -> None:
-        """A failure that does not end the run: on the picture for a while, then in the outcome."""
-        self._errors.append(error)
-        self._message, self._message_until = "", time.monotonic() + 2 * _MESSAGE
-
     # --- commands ---
-
-    def _handlers(self) -> dict[Command, Callable[[], None]]:
-        """What each command does; a command without a handler cannot be written: mypy sees it."""
-        return {command: self._handler(command) for command in Command}
-
-    def _handler(self, command: Command) -> Callable[[], None]:
-        match command:
-            case Command.FREEZE:
-                return self._freeze
-            case Command.PREDICT:
-                return self._predict
-            case Command.EXTRACT:
-                return self._extract
-            case Command.RECORD:
-                return self._record
-            case Command.SAVE:
-                return self._save_picture
-            case Command.VIEW:
-                return self._painter.turn
-            case Command.AUTO:
-                return self._begin_search
-            case Command.WRITE:
-                return self._write_sliders
-            case Command.DEFAULTS:
-                return self._reset_sliders
-            case Command.AIR:
-                return self._toggle_air
-            case Command.HELP:
-                return self._toggle_help
-            case Command.QUIT:
-                return self.stop
 
     def _listen(self) -> None:
         """Takes the sliders as they stand, and the end of a search."""
         if self._display:
             now = self._display.parameters()
-            if now != self._pipeline:
-                self._pipeline, self._stale = now, True
+            if now != self._state.pipeline:
+                self._state.pipeline, self._state.stale = now, True
         ended = self._search.ended()
         if isinstance(ended, Found):
-            self._set(ended.settings)
+            self._commands.set_sliders(ended.settings)
             what = "better parameters" if ended.better else "nothing better than these"
-            self._say(f"{what}: {ended.digits} digits ({ended.tried} settings tried)")
+            self._notices.say(f"{what}: {ended.digits} digits ({ended.tried} settings tried)")
         elif ended:
-            self._say(f"the search for parameters failed: {ended}")
+            self._notices.say(f"the search for parameters failed: {ended}")
 
     def _obey(self) -> None:
         if self._display is None:
@@ -512,111 +429,9 @@ class App:
         commands = self._display.poll()
         self._listen()  # a slider moved before a key counts for that key
         for command in commands:
-            self._commands[command]()
+            self._commands.obey(command)
 
-    def _set(self, settings: PipelineSettings) -> None:
-        if settings != self._pipeline:
-            self._pipeline, self._stale = settings, True
-        if self._display:
-            self._display.set_parameters(settings)
-
-    def _freeze(self) -> None:
-        self._frozen = not self._frozen
-
-    def _predict(self) -> None:
-        if self._worker.failed:
-            self._say("nothing reads any more: see the error")
-            return
-        self._ask(every=True)
-        self._say("predicting")
-
-    def _extract(self) -> None:
-        if self._seen is None:
-            return
-        sheet = contact_sheet(*labelled(self._seen, self._follower.reading(self._seen)))
-        if self._display:
-            self._display.show_sheet(sheet)
-        self._save(sheet, "crops")
-
-    def _save_picture(self) -> None:
-        frame, reading = self._frame, self._reading
-        if frame is None or reading is None:
-            return
-        picture = self._picture
-        if picture is None or picture.shape != frame.image.shape:  # was shown smaller
-            picture = self._painter.shown(frame.image, reading, self._status(), self._vision)
-        self._save(picture, "picture")
-
-    def _save(self, picture: Image, what: str) -> None:
-        """Writes a PNG beside the recordings; a name is never used twice."""
-        folder = Path(os.path.expanduser(self.settings.recording.folder))
-        stem = f"{datetime.now():%Y-%m-%d_%H-%M-%S}_{what}"
-        try:
-            path = save_png(folder, stem, picture)
-        except OSError as e:
-            self._fail(RecordingError(f"{folder / stem}.png cannot be written: {reason(e)}"))
-            return
-        self._say(f"saved {path}")
-
-    def _record(self) -> None:
-        if self._deck.recorder:
-            self._deck.end()
-        elif self._frame is not None:
-            self._deck.begin(self._recorder_maker())
-
-    def _begin_search(self) -> None:
-        if self._seen is None:
-            return
-        settings = replace(self.settings, pipeline=self._pipeline)
-        if self._search.begin(self._seen.frame.image, settings):
-            self._say("looking for good parameters")
-
-    def _write_sliders(self) -> None:
-        path = self._options.config or find_config() or user_config_path()
-        changes: dict[tuple[str, str], Any] = {
-            ("pipeline", name): getattr(self._pipeline, name) for name in (*TRACKBARS, "profile")
-        }
-        try:
-            write_back(path, changes)
-        except LiveDigitsError as e:
-            self._fail(e)
-            return
-        self._say(f"sliders written to {path}")
-
-    def _reset_sliders(self) -> None:
-        self._set(profile_defaults(self._pipeline.profile))
-        self._say("sliders at their defaults")
-
-    def _toggle_air(self) -> None:
-        if self._hands is None:
-            self._say(
-                "air writing needs hands: install the extra 'hands' and start with "
-                "--set hands.mode=on"
-            )
-            return
-        on = not self._handwork.writes
-        self._handwork.write(on)
-        self._say(_AIR_ON if on else "air writing ends")
-
-    def _toggle_help(self) -> None:
-        self._help = not self._help
-
-    # --- recording, the end ---
-
-    def _recorder_maker(self) -> Callable[[], Recorder]:
-        """Begins a recording of frames like the one at hand, on any thread. The call may raise
-        RecordingError."""
-        assert self._frame is not None
-        info = self._source.info
-        height, width = self._frame.image.shape[:2]
-        settings = replace(self.settings, pipeline=self._pipeline)
-        session = {
-            "source": info.as_json(),
-            "model": self.settings.model.name,
-            "settings": as_dict(settings),
-        }
-        rate = info.reported.fps or info.requested.fps or info.measured.fps
-        return partial(Recorder, self.settings.recording, width, height, rate, session)
+    # --- the end ---
 
     def _close(self) -> None:
         """Ends every thread, the recording first: nothing recorded is lost."""
@@ -634,20 +449,7 @@ class App:
                 self._display.close()
 
     def _outcome(self) -> Outcome:
-        errors = list(self._errors)
-        if self._source.error:
-            errors.append(self._source.error)
-        if self._looker.error:
-            errors.append(LiveDigitsError(f"vision failed: {reason(self._looker.error)}"))
-        if self._worker.failed and self._worker.error:
-            error = self._worker.error
-            if not isinstance(error, LiveDigitsError):
-                error = LiveDigitsError(f"reading failed: {type(error).__name__}: {error}")
-            elif isinstance(error, WorkerError):
-                error = WorkerError(f"reading failed: {error}")
-            errors.append(error)
-        if self._hands and self._hands.failed:
-            errors.append(HandsError(f"hands: {reason(self._hands.trouble)}"))
+        errors = failures(self._looker, self._worker, self._hands, self._source)
         errors += [
             LiveDigitsError(f"the thread {name} ended by an error")
             for name in self._overseer.escaped
@@ -665,7 +467,8 @@ class App:
             "hands": self._handwork.as_json(self._follower.masked),
         }
         stats["recording"] = dict(self._deck.ended[-1].as_json()) if self._deck.ended else None
-        return Outcome(self._lines, stats, tuple(self._deck.ended), tuple(errors))
+        kept = (*self._notices.errors, *errors)
+        return Outcome(self._lines, stats, tuple(self._deck.ended), kept)
 
 
 def _short(name: str) -> str:
@@ -674,7 +477,6 @@ def _short(name: str) -> str:
 
 
 _LONG_NAME = 24
-_AIR_ON = "write in the air: index finger up, or pinch; open palm takes back"
 _GESTURES = {
     "open_palm": "open palm: frozen",
     "fist": "fist: going on",

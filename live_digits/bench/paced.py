@@ -12,7 +12,8 @@ from typing import Any, cast
 import cv2
 import numpy as np
 
-from live_digits.app.live import App, Display, Options
+from live_digits.app.display import Display
+from live_digits.app.live import App, Options
 from live_digits.app.statistics import peak_memory_mb
 from live_digits.bench.scenes import RATE, Scene, moving, resting
 from live_digits.bench.spread import percentile

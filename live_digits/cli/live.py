@@ -35,7 +35,7 @@ from live_digits.core.errors import ConfigError
 from live_digits.core.safe_files import open_target
 
 if TYPE_CHECKING:
-    from live_digits.app.live import Outcome
+    from live_digits.app.outcome import Outcome
     from live_digits.core.types import Reading
 
 SERVER_SECONDS = 10.0

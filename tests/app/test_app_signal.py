@@ -71,9 +71,9 @@ def test_no_signal_is_said_over_the_grey_last_frame_and_nothing_is_read_of_it(
         times.append(run.status.silent_s or 0.0)
         assert run.screen.shown - shown >= 3, "the window lives"
         assert colourless(run.screen.pictures[-1])
-        assert run.app._reading is not None
-        assert run.app._reading.digits == ()
-        assert run.app._reading.frame == last == run.readings[-1].frame
+        assert run.app._state.reading is not None
+        assert run.app._state.reading.digits == ()
+        assert run.app._state.reading.frame == last == run.readings[-1].frame
         assert run.status.fps == 0.0
         yield Command.EXTRACT
         yield Command.PREDICT
@@ -131,8 +131,8 @@ def test_a_frozen_picture_stays_while_the_signal_is_gone(make: Maker) -> None:
         source.fault = "silent"
         yield from until(lambda: "no signal for" in run.status.message, "the message")
         assert run.status.silent_s is None
-        assert run.app._reading is not None
-        assert len(run.app._reading.digits) == DIGITS
+        assert run.app._state.reading is not None
+        assert len(run.app._state.reading.digits) == DIGITS
         yield Command.FREEZE
         yield from until(lambda: run.status.silent_s is not None, "NO SIGNAL")
 

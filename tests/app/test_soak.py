@@ -27,7 +27,8 @@ import numpy as np
 import pytest
 from fakes import FakeDevice, FakeDisplay
 
-from live_digits.app.live import App, Display, Options
+from live_digits.app.display import Display
+from live_digits.app.live import App, Options
 from live_digits.capture.connection_state import Limits
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.capture.sources import Source

@@ -16,7 +16,8 @@ import pytest
 from app_kit import settings_in
 from fakes import FakeClassifier, FakeDisplay, FakeSource
 
-from live_digits.app.live import App, Options, Outcome
+from live_digits.app.live import App, Options
+from live_digits.app.outcome import Outcome
 from live_digits.bench.scenes import SCENES
 from live_digits.core.types import Image
 

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, asking, wait_until
 
-from live_digits.app.live import App, Options, Outcome
+from live_digits.app.live import App, Options
+from live_digits.app.outcome import Outcome
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import PipelineSettings, Settings
 from live_digits.core import worker

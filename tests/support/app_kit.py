@@ -23,7 +23,8 @@ from fakes import (
 
 import av
 
-from live_digits.app.live import App, Options, Outcome
+from live_digits.app.live import App, Options
+from live_digits.app.outcome import Outcome
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.capture.sources import Source
 from live_digits.config.settings import HandsSettings, PipelineSettings, RecordingSettings, Settings

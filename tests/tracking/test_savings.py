@@ -17,7 +17,8 @@ from app_kit import LIMIT, settings_in
 from fakes import FakeClassifier, FakeDisplay, FakeSource
 
 from live_digits.app import live as app
-from live_digits.app.live import App, Options, Outcome
+from live_digits.app.live import App, Options
+from live_digits.app.outcome import Outcome
 from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
 from live_digits.config.settings import PipelineSettings, Settings
 from live_digits.core.types import Frame, Image, Reading, Status
