@@ -31,6 +31,8 @@ _AHEAD = 0.2
 """Seconds for which a track that was missed is expected to go on as it did."""
 _STEADY = 0.25
 """Seconds that a track was seen before it is kept under a hand: a knuckle is soon hidden itself."""
+CLOCK_ROUNDING = 0.001
+"""Seconds by which a file's clock may differ from its camera's: replays follow the same."""
 _PRIMARY_COST = 0.25
 """A whole blob and a half or union are not easily taken for one another."""
 
@@ -118,7 +120,7 @@ class Tracker:
 
     def _lasts(self, k: _Known, time: float) -> bool:
         """Whether the track's time has not run out."""
-        return time - max(k.seen, k.held) <= self.settings.expiry
+        return time - max(k.seen, k.held) <= self.settings.expiry + CLOCK_ROUNDING
 
     def missing(self, time: float) -> tuple[Track, ...]:
         """Tracks that the latest frame did not show but that may return, where they should be by

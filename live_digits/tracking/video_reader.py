@@ -23,7 +23,7 @@ from live_digits.reading.questions import (
 )
 from live_digits.reading.text_lines import reading_order
 from live_digits.tracking.label_voting import LabelVoting
-from live_digits.tracking.tracker import Tracker
+from live_digits.tracking.tracker import CLOCK_ROUNDING, Tracker
 from live_digits.vision.detection import Vision, crops, find
 
 RECHECK = 0.5
@@ -140,7 +140,7 @@ class Follower:
         if not self._labels.is_settled(track.id):
             return True
         # Ids spread the looks over the frames between.
-        return time - before.at >= RECHECK * (1 + track.id % 8 / 16)
+        return time - before.at >= RECHECK * (1 + track.id % 8 / 16) - CLOCK_ROUNDING
 
     def _news(self, track: Track, crop: Image, time: float) -> bool:
         before = self._read.get(track.id)

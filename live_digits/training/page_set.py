@@ -128,8 +128,8 @@ def _key(draw: Draw, seed: tuple[int, ...], what: str, context: bytes | None) ->
     """What a cached chunk depends on, as a hexadecimal digest."""
     digest = hashlib.sha256(pickle.dumps((draw, seed, what, context)))
     package = Path(__file__).parents[1]
-    for folder in (package, package / "reading", package / "vision", Path(__file__).parent):
-        for file in sorted(folder.glob("*.py")):
+    for room in ("core", "config", "vision", "reading", "training"):
+        for file in sorted((package / room).glob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:24]
 

@@ -193,8 +193,12 @@ def test_a_name_that_is_no_text_is_printed_all_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["app", "batch", "film", "live_feed", "recorder", "recordings", "sources", "stream", "video"],
-)
+    [
+        "api", "app.batch", "app.live", "capture.reconnecting_source", "capture.sources",
+        "capture.stream", "capture.video_decoding", "recording.catalog", "recording.recorder",
+        "recording.video_writer",
+    ],
+)  # fmt: skip
 def test_cv2_comes_before_av(module: str) -> None:
     """With av first, the first window hangs the process for ever: both bring a libxcb."""
     script = (

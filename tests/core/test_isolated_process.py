@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fakes
 import numpy as np
 import pytest
 from fakes import wait_until
@@ -57,7 +58,8 @@ def thing(content: bytes, wrong: str = "") -> Callable[[Image, int], Floats]:
 @pytest.fixture(autouse=True)
 def _found_by_the_other_process(monkeypatch: pytest.MonkeyPatch) -> None:
     start = isolated_process._BOOTSTRAP
-    here = f"sys.path.append({str(Path(__file__).parent)!r})\n"
+    folders = (str(Path(__file__).parent), str(Path(fakes.__file__).parent))
+    here = f"sys.path += {folders!r}\n"
     monkeypatch.setattr(isolated_process, "_BOOTSTRAP", start.replace("spec =", here + "spec =", 1))
 
 

@@ -140,7 +140,7 @@ def test_what_the_network_rejects_is_drawn_and_not_read() -> None:
     found = read_picture(frame(0, page()), SETTINGS, FakeClassifier(10))
     assert (found.digits, found.lines) == ((), ())
     assert len(found.rejected) == 4
-    unsure = FakeClassifier(7, confidence=0.5)
+    unsure = FakeClassifier(7, confidence=0.45)
     assert len(read_picture(frame(0, page()), SETTINGS, unsure).rejected) == 4
     lax = replace(SETTINGS, reading=ReadingSettings(confidence=0.4))
     assert len(read_picture(frame(0, page()), lax, unsure).digits) == 4
@@ -165,7 +165,7 @@ def test_new_tracks_are_asked_for_at_once_and_settled_ones_no_more() -> None:
 def test_what_was_read_unsurely_is_looked_at_again_until_it_is_sure() -> None:
     """Blurred frames leave doubtful answers, and a crop that is hardly another when it is sharp."""
     film = Film()
-    film.net.confidence = 0.5
+    film.net.confidence = 0.45
     for _ in range(20):
         assert text(film.show(page())) == ""
     film.net.confidence = 0.995
