@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from live_digits.config.settings import TrackerSettings
 from live_digits.core.types import Box, Candidate, Track
-from live_digits.tracking.tracker import Tracker
+from live_digits.tracking.tracker import CLOCK_ROUNDING, Tracker
 
 FPS = 30
 SETTINGS = TrackerSettings(expiry=0.3)
@@ -167,7 +167,7 @@ def test_expiry_forgets_and_no_sooner(expiry: float) -> None:
     (first,) = ids(follow(tracker, box, 0.0))
     follow(tracker, [], expiry)
     assert tracker.alive() == {first}
-    follow(tracker, [], expiry + 0.001)
+    follow(tracker, [], expiry + 2 * CLOCK_ROUNDING)
     assert tracker.alive() == frozenset()
     assert tracker.missing(expiry + 0.1) == ()
     (second,) = ids(follow(tracker, box, expiry + 0.1))
