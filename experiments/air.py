@@ -18,7 +18,7 @@ import numpy as np
 
 from live_digits.config.settings import Settings
 from live_digits.core.types import CROP_SIZE
-from live_digits.hands.air_writing import PAUSE, Writer
+from live_digits.hands.air_writing import PAUSE, AirWriter
 from live_digits.hands.landmarks import LANDMARKS, Hand
 from live_digits.reading import classifier
 
@@ -140,13 +140,13 @@ def measure(mnist: Path, count: int, rate: float, jitter: float, seed: int) -> N
     right = lost = 0
     confused: Counter[tuple[int, str]] = Counter()
     for i in chosen:
-        writer = Writer(settings.reading.confidence)
+        writer = AirWriter(settings.reading.confidence)
         for t, hands in written(strokes_of(images[i]), rate, rng, jitter):
             writer.update(hands, t, 720)
             writer.tick(t)
-        ids, crops = writer.wanted()
+        ids, crops = writer.pending_crops()
         if ids:
-            writer.learn(zip(ids, net.classify(crops), strict=True))
+            writer.add_predictions(zip(ids, net.classify(crops), strict=True))
         right += writer.number == str(labels[i])
         lost += writer.number == ""
         if writer.number != str(labels[i]):

@@ -32,7 +32,12 @@ from live_digits.training.evaluate import load_truth, truth_of
 from live_digits.training.glyphs import SIDE, Glyphs, leaned, redrawn
 from live_digits.training.marks import OTHER, Ids
 from live_digits.training.render import Page, page
-from live_digits.vision.detection import Vision, crops, find, working
+from live_digits.vision.detection import (
+    Detections,
+    detect_candidates,
+    extract_crops,
+    to_working_resolution,
+)
 from live_digits.vision.mnist_crop import normalise
 
 _OVERLAPS = (0.5, 0.7)
@@ -247,9 +252,9 @@ class Tally:
                 f"{np.median(self.ms):5.1f} ms")  # fmt: skip
 
 
-def _seen(image: Image, settings: PipelineSettings, tally: Tally) -> Vision:
+def _seen(image: Image, settings: PipelineSettings, tally: Tally) -> Detections:
     begun = perf_counter()
-    vision = find(image, settings)
+    vision = detect_candidates(image, settings)
     tally.ms.append(1000 * (perf_counter() - begun))
     tally.candidates.append(len(vision.candidates))
     return vision
@@ -287,7 +292,7 @@ def _clean(ids: Ids, grey: Image, number: int) -> Image | None:
 def _count_drawn(drawn: Page, settings: PipelineSettings, tally: Tally) -> list[Box]:
     """Adds a page to the tally; the boxes of the digits without a candidate, in the frame."""
     vision = _seen(drawn.image, settings, tally)
-    grey, _ = working(drawn.image)
+    grey, _ = to_working_resolution(drawn.image)
     size = grey.shape[1], grey.shape[0]
     ids = np.asarray(cv2.resize(drawn.ids, size, interpolation=cv2.INTER_NEAREST), np.uint16)
     boxes = [c.box for c in vision.candidates]
@@ -302,7 +307,7 @@ def _count_drawn(drawn: Page, settings: PipelineSettings, tally: Tally) -> list[
         for i, least in enumerate(_OVERLAPS):
             tally.found[i] += bool(overlaps.max() >= least)
         best = [int(i) for i in np.argsort(-overlaps)[:_MANY] if overlaps[i] > 0.25]
-        clear = any(_likeness(crop, clean) >= _LEGIBLE for crop in crops(vision, best))
+        clear = any(_likeness(crop, clean) >= _LEGIBLE for crop in extract_crops(vision, best))
         tally.clear += clear
         if overlaps.max() < _OVERLAPS[0] or not clear:
             missed.append(box)

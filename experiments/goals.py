@@ -194,7 +194,7 @@ def mistakes_of(folder: Path, readings: Sequence[Json]) -> list[Json]:
 def measure_candidates(places: Places, name: str) -> tuple[str, Json]:
     """The share of true digits that finding offers a box for, on the three sets."""
     from live_digits.config.settings import Settings
-    from live_digits.vision.detection import find
+    from live_digits.vision.detection import detect_candidates
 
     shares: dict[str, Json] = {}
     for key, sub in (("set1", "photos"), ("set2", "photos2"), ("set3", "photos3")):
@@ -204,7 +204,9 @@ def measure_candidates(places: Places, name: str) -> tuple[str, Json]:
         for picture, entry in truth.items():
             flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
             image = np.asarray(cv2.imread(str(folder / picture), flags), np.uint8)
-            offered = [c.box.as_list() for c in find(image, Settings().pipeline).candidates]
+            offered = [
+                c.box.as_list() for c in detect_candidates(image, Settings().pipeline).candidates
+            ]
             boxes += len(offered)
             total += len(entry["digits"])
             there += sum(

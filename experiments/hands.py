@@ -29,11 +29,11 @@ from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Frame, Reading
 from live_digits.hands.landmarks import LANDMARKS, Hand
 from live_digits.hands.mediapipe_landmarker import MediaPipeLandmarker
-from live_digits.hands.occlusion import Occluder
-from live_digits.hands.worker import reduced
+from live_digits.hands.occlusion import OcclusionDetector
+from live_digits.hands.worker import to_landmark_size
 from live_digits.reading import judge
-from live_digits.reading.questions import Answer, answered, as_judge
-from live_digits.tracking.video_reader import Follower
+from live_digits.reading.questions import Prediction, answer_question, as_judge
+from live_digits.tracking.video_reader import VideoReader
 
 FPS = 30
 MATCH = 0.3
@@ -214,8 +214,8 @@ def follow(
 ) -> Score:
     """Reads a clip under a rule: none, simple, landmarks. Answers come one frame late."""
     settings = Settings()
-    follower, occluder, score = Follower(settings), Occluder(), Score()
-    late: tuple[Answer, ...] = ()
+    video_reader, occluder, score = VideoReader(settings), OcclusionDetector(), Score()
+    late: tuple[Prediction, ...] = ()
     before: set[int] = set()
     last: dict[int, tuple[int, int]] = {}
     hidden_since: dict[int, float] = {}
@@ -227,10 +227,10 @@ def follow(
         cover = occluder.update(frame.image, frame.time, hands) if rule != "none" else None
         score.ms.append(1000 * (cv2.getTickCount() - start) / cv2.getTickFrequency())
         rules = (cover.hides, cover.touches) if cover else (None, None)
-        seen = follower.see(frame, settings.pipeline, *rules)
-        follower.learn(late)
-        late = answered(as_judge(net), follower.wanted(seen))
-        reading = follower.reading(seen)
+        seen = video_reader.see(frame, settings.pipeline, *rules)
+        video_reader.add_predictions(late)
+        late = answer_question(as_judge(net), video_reader.pending_crops(seen))
+        reading = video_reader.reading(seen)
         shares = [under(moment.mask, box) for box, _ in moment.truth]
         found, wrong = judged(reading, moment.truth, [share > 0 for share in shares])
         score.frames += 1
@@ -259,7 +259,7 @@ def follow(
                     score.ids += found[k][0] == old[0]
                     score.labels += found[k][1] == old[1]
                     last[k] = found[k]
-    score.masked = follower.masked
+    score.masked = video_reader.masked
     return score
 
 
@@ -306,14 +306,14 @@ def clips(folder: Path, model: Path) -> None:
             frames = [Frame(picture, i, i / FPS, path.name) for i in range(15)]
         for rule in ("none", "simple", "landmarks"):
             landmarker = MediaPipeLandmarker(model)
-            follower, occluder = Follower(settings), Occluder()
+            video_reader, occluder = VideoReader(settings), OcclusionDetector()
             digits: Counter[int] = Counter()
             seen = shown = 0
-            late: tuple[Answer, ...] = ()
+            late: tuple[Prediction, ...] = ()
             for frame in frames:
                 hands: tuple[Hand, ...] = ()
                 if rule == "landmarks":
-                    small = reduced(frame.image)
+                    small = to_landmark_size(frame.image)
                     x, y = (frame.image.shape[1 - k] / small.shape[1 - k] for k in (0, 1))
                     hands = tuple(
                         h.scaled(x, y) for h in landmarker(small, round(1000 * frame.time))
@@ -321,10 +321,10 @@ def clips(folder: Path, model: Path) -> None:
                     seen += bool(hands)
                 hidden = occluder.update(frame.image, frame.time, hands) if rule != "none" else None
                 rules = (hidden.hides, hidden.touches) if hidden else (None, None)
-                found = follower.see(frame, settings.pipeline, *rules)
-                follower.learn(late)
-                late = answered(as_judge(net), follower.wanted(found))
-                for digit in follower.reading(found).digits:
+                found = video_reader.see(frame, settings.pipeline, *rules)
+                video_reader.add_predictions(late)
+                late = answer_question(as_judge(net), video_reader.pending_crops(found))
+                for digit in video_reader.reading(found).digits:
                     digits[digit.track] += 1
                     shown += 1
             landmarker.close()

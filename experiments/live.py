@@ -21,8 +21,8 @@ from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Digit, Frame, Reading
 from live_digits.reading import judge
-from live_digits.reading.questions import Answer, answered, as_judge
-from live_digits.tracking.video_reader import Follower
+from live_digits.reading.questions import Prediction, answer_question, as_judge
+from live_digits.tracking.video_reader import VideoReader
 
 FPS = 30
 MATCH = 0.3
@@ -35,13 +35,13 @@ def readings(frames: Iterator[Frame], model: str) -> Iterator[Reading]:
     """The live path over frames; answers arrive one frame late."""
     settings = Settings()
     net = as_judge(judge.load(model))
-    follower = Follower(settings)
-    late: tuple[Answer, ...] = ()
+    video_reader = VideoReader(settings)
+    late: tuple[Prediction, ...] = ()
     for frame in frames:
-        seen = follower.see(frame, settings.pipeline)
-        follower.learn(late)
-        late = answered(net, follower.wanted(seen))
-        yield follower.reading(seen)
+        seen = video_reader.see(frame, settings.pipeline)
+        video_reader.add_predictions(late)
+        late = answer_question(net, video_reader.pending_crops(seen))
+        yield video_reader.reading(seen)
 
 
 @dataclass(slots=True)

@@ -28,7 +28,7 @@ from live_digits.training.fonts import load
 from live_digits.training.glyphs import Glyphs
 from live_digits.training.render import Page, page
 from live_digits.training.train import FONT_HELD
-from live_digits.vision.detection import WORKING_SIDE, find
+from live_digits.vision.detection import WORKING_SIDE, detect_candidates
 
 _LEAST_HEIGHT, _LEAST_DIGITS = 16, 3
 _OVERLAP = 0.5
@@ -76,7 +76,7 @@ def _tally(drawn: Page, settings: Settings, net: Classifier) -> tuple[Counter[st
     """Digits, readings, right ones, digits with a candidate; and the overlap of each box that is
     read with the true one."""
     read = read_picture(Frame(drawn.image, 0, 0.0), settings, net).digits
-    boxes = [c.box for c in find(drawn.image, settings.pipeline).candidates]
+    boxes = [c.box for c in detect_candidates(drawn.image, settings.pipeline).candidates]
     offered = sum(any(b.iou(box) >= _OVERLAP for b in boxes) for box, _ in drawn.digits)
     pairs = paired(drawn.digits, read)
     counts = Counter(true=len(drawn.digits), read=len(read), right=right_of(pairs), offered=offered)
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--model", default="cnn")
     given = parser.parse_args()
     alphabet = load(given.fonts).split(FONT_HELD)[1] if given.fonts else None
-    glyphs = Glyphs(*demo_scene.pictures(), alphabet)
+    glyphs = Glyphs(*demo_scene.digit_pictures(), alphabet)
     settings, net = Settings(), judge.load(given.model)
     total: Counter[str] = Counter()
     by_page, overlaps = [], []

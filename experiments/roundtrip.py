@@ -18,11 +18,11 @@ import numpy as np
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import CROP_SIZE, NOT_A_DIGIT, Box, Floats, Image
 from live_digits.reading.candidate_selection import select
-from live_digits.reading.cutouts import cut
+from live_digits.reading.cutouts import cut_out
 from live_digits.reading.judge import load
 from live_digits.reading.questions import Judge, as_judge
 from live_digits.training.data import mnist
-from live_digits.vision.detection import find
+from live_digits.vision.detection import detect_candidates
 
 _PAPER, _INK = 228, 45
 _COLUMNS, _ROWS = 8, 5
@@ -41,8 +41,8 @@ def sheet(digits: Image, enlarged: int) -> Image:
 
 def back(digits: Image, enlarged: int, judge: Judge) -> list[Image | None]:
     """The crop that is read for each digit of a page, or that of most ink where none is."""
-    vision = find(sheet(digits, enlarged), PipelineSettings())
-    cutouts = cut(vision, range(len(vision.candidates)), judge.surroundings)
+    vision = detect_candidates(sheet(digits, enlarged), PipelineSettings())
+    cutouts = cut_out(vision, range(len(vision.candidates)), judge.surroundings)
     cropped = cutouts.crops
     verdicts = judge.verdicts(vision.candidates, judge.evidence(cutouts))
     chosen = select(vision.candidates, verdicts)
@@ -51,7 +51,7 @@ def back(digits: Image, enlarged: int, judge: Judge) -> list[Image | None]:
     for i in range(len(digits)):
         home = Box((i % _COLUMNS) * cell, (i // _COLUMNS) * cell, cell, cell)
         mine = [
-            (k in chosen, c.primary, c.ink, k)
+            (k in chosen, c.is_whole, c.ink, k)
             for k, c in enumerate(vision.candidates)
             if home.x <= c.box.x
             and c.box.right <= home.right

@@ -36,7 +36,7 @@ from live_digits.training.render import Page, page
 from live_digits.training.sources import scenery, writing
 from live_digits.training.train import FONT_HELD, HOLD_OUT
 from live_digits.vision import detection, illumination, ruled_lines, segmentation
-from live_digits.vision.ruled_lines import Ruled
+from live_digits.vision.ruled_lines import RuledLines
 
 Patch = tuple[ModuleType, str, Any]
 """A module, one of its names, and what that name means while a step is off."""
@@ -53,7 +53,7 @@ STEPS: dict[str, tuple[Patch, ...]] = {
     "desk measured as if lighter": ((illumination, "_DESK", 0.0),),
     "ink is dark as its tiles' ink": ((illumination, "_AROUND", 0),),
     "rulings taken out": (
-        (detection, "rulings", lambda mask, raw: Ruled(_blank(mask), _blank(mask))),
+        (detection, "rulings", lambda mask, raw: RuledLines(_blank(mask), _blank(mask))),
     ),
     "broad rulings": (
         (ruled_lines, "_BROAD_LYING", replace(ruled_lines._BROAD_LYING, freest=9.0)),
@@ -121,7 +121,7 @@ class Tally:
 def count(drawn: Page, network: Classifier, settings: Settings, tally: Tally) -> None:
     """Reads a page and adds what came of it."""
     begun = perf_counter()
-    vision = detection.find(drawn.image, settings.pipeline)
+    vision = detection.detect_candidates(drawn.image, settings.pipeline)
     tally.seconds += perf_counter() - begun
     tally.candidates += len(vision.candidates)
     read = read_picture(Frame(drawn.image, 0, 0.0, "page"), settings, network).digits

@@ -18,7 +18,7 @@ import numpy as np
 
 from live_digits.config.settings import Settings
 from live_digits.core.types import Frame
-from live_digits.display.overlay import annotate
+from live_digits.display.overlay import draw_readings
 from live_digits.reading import judge
 from live_digits.reading.image_reader import read_picture
 from live_digits.training.evaluate import f1_of, paired, right_of
@@ -46,7 +46,7 @@ def main() -> None:
         reading = read_picture(Frame(image, number, 0.0), settings, net)
         if given.save:
             given.save.mkdir(parents=True, exist_ok=True)
-            cv2.imwrite(str(given.save / f"{number:03d}_{kind}.png"), annotate(image, reading))
+            cv2.imwrite(str(given.save / f"{number:03d}_{kind}.png"), draw_readings(image, reading))
         right = right_of(paired(drawn.digits, reading.digits))
         total[kind] += Counter(
             pages=1, true=len(drawn.digits), read=len(reading.digits), right=right

@@ -33,7 +33,7 @@ from live_digits.core.types import Classifier, Frame, Image, Reading
 from live_digits.reading import judge as judges
 from live_digits.reading.image_reader import read_picture
 from live_digits.reading.questions import Judge
-from live_digits.tracking.video_reader import Follower, read_moving
+from live_digits.tracking.video_reader import VideoReader, read_video_frame
 
 _WAIT = 0.1
 """Seconds that a stream waits for a frame before it looks whether it was closed."""
@@ -165,9 +165,9 @@ class DigitReader:
                 continue
             for path in expand_inputs([os.fspath(source)]):
                 if is_video(path):
-                    follower = Follower(self.settings)
+                    video_reader = VideoReader(self.settings)
                     for frame in video_frames(path, self.settings.source.max_pixels):
-                        yield read_moving(frame, follower, self.settings, self._network())
+                        yield read_video_frame(frame, video_reader, self.settings, self._network())
                 else:
                     yield self._file(str(path))
 
@@ -184,11 +184,11 @@ class DigitReader:
         Raises:
             SourceError: a frame is of another kind.
         """
-        follower = Follower(self.settings)
+        video_reader = VideoReader(self.settings)
         for number, image in enumerate(images):
             at = number / fps if fps else time.monotonic()
             frame = Frame(_pixels(image), number, at, "frames")
-            yield read_moving(frame, follower, self.settings, self._network())
+            yield read_video_frame(frame, video_reader, self.settings, self._network())
 
     def stream(
         self, source: str | int | os.PathLike[str] = "auto", *, every_frame: bool = False
@@ -218,7 +218,7 @@ class Stream:
         self.frame: Frame | None = None
         """The frame that the latest reading is of."""
         self._settings, self._reader = settings, reader
-        self._follower = Follower(settings)
+        self._video_reader = VideoReader(settings)
         self._closed = False
 
     def __iter__(self) -> Stream:
@@ -236,7 +236,7 @@ class Stream:
             if frame is not None:
                 self.frame = frame
                 network = self._reader._network()
-                return read_moving(frame, self._follower, self._settings, network)
+                return read_video_frame(frame, self._video_reader, self._settings, network)
             if self.source.finished:
                 error = self.source.error
                 self.close()

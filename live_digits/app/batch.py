@@ -21,14 +21,14 @@ from live_digits.config.settings import Settings
 from live_digits.core.errors import RecordingError, SourceError
 from live_digits.core.safe_files import free_names, new_file, probe
 from live_digits.core.types import Classifier, Frame, Image, Reading
-from live_digits.display.overlay import annotate
-from live_digits.hands.controller import Handwork
+from live_digits.display.overlay import draw_readings
+from live_digits.hands.controller import HandController
 from live_digits.hands.worker import HandsWorker
 from live_digits.reading.image_reader import read_picture
 from live_digits.reading.parameter_search import search
 from live_digits.reading.questions import Judge
-from live_digits.recording.video_writer import FAILURES, Film
-from live_digits.tracking.video_reader import Follower, read_moving
+from live_digits.recording.video_writer import FAILURES, Mp4Writer
+from live_digits.tracking.video_reader import VideoReader, read_video_frame
 
 CSV_HEADER = (
     "source", "frame", "time", "line", "digit", "confidence", "x", "y", "w", "h", "track",
@@ -36,7 +36,7 @@ CSV_HEADER = (
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class BatchResult:
     """One picture or frame: `upright` is what was looked at and `seen` what was read there;
     `reading` is the same in the pixels of the picture as stored."""
 
@@ -57,7 +57,7 @@ class Batch:
     hands: HandsWorker | None = None
     """What looks for hands in videos; started and closed here."""
 
-    def __iter__(self) -> Iterator[Read]:
+    def __iter__(self) -> Iterator[BatchResult]:
         if self.hands:
             self.hands.start()
         try:
@@ -70,23 +70,26 @@ class Batch:
             if self.hands:
                 self.hands.close()
 
-    def _picture(self, path: Path) -> Iterator[Read]:
+    def _picture(self, path: Path) -> Iterator[BatchResult]:
         picture = open_picture(path, self.settings.source.max_pixels)
         frame = Frame(picture.image, 0, 0.0, str(path))
         seen = read_picture(frame, self._chosen(frame), self.classifier)
-        yield Read(as_stored(seen, picture), picture.image, seen)
+        yield BatchResult(as_stored(seen, picture), picture.image, seen)
 
-    def _video(self, path: Path) -> Iterator[Read]:
-        follower = Follower(self.settings)
-        handwork, never = Handwork(self.settings, self.hands, begun=True), threading.Event()
+    def _video(self, path: Path) -> Iterator[BatchResult]:
+        video_reader = VideoReader(self.settings)
+        hand_controller, never = (
+            HandController(self.settings, self.hands, begun=True),
+            threading.Event(),
+        )
         settings: Settings | None = None
         for frame in video_frames(path, self.settings.source.max_pixels):
             settings = settings or self._chosen(frame)
-            handwork.look(frame, never)
-            cover = handwork.cover(frame)
+            hand_controller.look(frame, never)
+            cover = hand_controller.cover(frame)
             rules = (cover.hides, cover.touches) if cover else (None, None)
-            reading = read_moving(frame, follower, settings, self.classifier, *rules)
-            yield Read(reading, frame.image, reading)
+            reading = read_video_frame(frame, video_reader, settings, self.classifier, *rules)
+            yield BatchResult(reading, frame.image, reading)
 
     def _chosen(self, frame: Frame) -> Settings:
         """The settings, their sliders found automatically where that was asked for."""
@@ -109,13 +112,13 @@ def csv_rows(reading: Reading) -> str:
     return out.getvalue()
 
 
-class Saver:
+class AnnotatedWriter:
     """Writes annotated copies into a folder: a PNG a picture, an MP4 a video. Names that are taken
     get a number; nothing is overwritten. Raises RecordingError."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self._folder, self._settings = folder, settings
-        self._film: Film | None = None
+        self._film: Mp4Writer | None = None
         self._filming = ""
         self.files: list[Path] = []
         try:
@@ -125,10 +128,10 @@ class Saver:
                 f"{folder} cannot be written: {e.strerror or e}; choose another with --save"
             ) from e
 
-    def add(self, read: Read) -> None:
+    def add(self, read: BatchResult) -> None:
         """Annotates one picture or frame and writes it."""
         source = Path(read.seen.source)
-        picture = annotate(read.upright, read.seen, self._settings.window.confidence)
+        picture = draw_readings(read.upright, read.seen, self._settings.window.confidence)
         try:
             if is_video(source):
                 self._film_for(read).add(picture, read.seen.time)
@@ -144,14 +147,14 @@ class Saver:
             raise RecordingError(f"{self._folder} cannot be written: {e}; check the disk") from e
         self.files.append(path)
 
-    def _film_for(self, read: Read) -> Film:
+    def _film_for(self, read: BatchResult) -> Mp4Writer:
         if self._film is None or self._filming != read.seen.source or read.seen.frame == 0:
             self.close()
             recording = self._settings.recording
             size = read.seen.width, read.seen.height
             for path in free_names(self._folder, Path(read.seen.source).stem, ".mp4"):
                 with contextlib.suppress(FileExistsError):
-                    self._film = Film(path, size, 0.0, recording.preset, recording.crf)
+                    self._film = Mp4Writer(path, size, 0.0, recording.preset, recording.crf)
                     self.files.append(path)
                     break
             self._filming = read.seen.source

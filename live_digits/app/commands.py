@@ -22,18 +22,18 @@ from live_digits.config.settings import (
     as_dict,
     profile_defaults,
 )
-from live_digits.core.errors import LiveDigitsError, RecordingError, reason
-from live_digits.core.types import Image, Status
+from live_digits.core.errors import LiveDigitsError, RecordingError, one_line
+from live_digits.core.types import HudStatus, Image
 from live_digits.display.keymap import Command
-from live_digits.display.renderer import Painter
+from live_digits.display.renderer import FrameRenderer
 from live_digits.display.stage_views import contact_sheet
-from live_digits.hands.controller import Handwork
-from live_digits.reading.parameter_search import Search
+from live_digits.hands.controller import HandController
+from live_digits.reading.parameter_search import ParameterSearch
 from live_digits.reading.worker import InferenceWorker
-from live_digits.recording.controller import Deck
+from live_digits.recording.controller import RecordingController
 from live_digits.recording.recorder import Recorder
-from live_digits.tracking.video_reader import Follower, labelled
-from live_digits.vision.detection import Vision
+from live_digits.tracking.video_reader import VideoReader, labelled_crops
+from live_digits.vision.detection import Detections
 
 _AIR_ON = "write in the air: index finger up, or pinch; open palm takes back"
 
@@ -51,11 +51,11 @@ class Tools:
     config: Path | None
     source: Source
     display: Display | None
-    painter: Painter
-    deck: Deck
-    search: Search
-    follower: Follower
-    handwork: Handwork
+    renderer: FrameRenderer
+    recording_controller: RecordingController
+    search: ParameterSearch
+    video_reader: VideoReader
+    hand_controller: HandController
     hands: bool
     worker: InferenceWorker
 
@@ -69,7 +69,7 @@ class Commands:
         state: LiveState,
         notices: Notices,
         ask: Callable[[bool], None],
-        status: Callable[[], Status],
+        status: Callable[[], HudStatus],
         stop: Callable[[], None],
     ) -> None:
         """Takes what handlers need.
@@ -88,7 +88,7 @@ class Commands:
             command: self._handler(command) for command in Command
         }
 
-    def _vision(self) -> Vision | None:
+    def _vision(self) -> Detections | None:
         return self._state.seen.vision if self._state.seen else None
 
     def obey(self, command: Command) -> None:
@@ -109,7 +109,7 @@ class Commands:
             case Command.SAVE:
                 return self.save_picture
             case Command.VIEW:
-                return self._tools.painter.turn
+                return self._tools.renderer.next_view
             case Command.AUTO:
                 return self.begin_search
             case Command.WRITE:
@@ -143,7 +143,7 @@ class Commands:
         if self._state.seen is None:
             return
         sheet = contact_sheet(
-            *labelled(self._state.seen, self._tools.follower.reading(self._state.seen))
+            *labelled_crops(self._state.seen, self._tools.video_reader.reading(self._state.seen))
         )
         if self._tools.display:
             self._tools.display.show_sheet(sheet)
@@ -155,7 +155,7 @@ class Commands:
             return
         picture = self._state.picture
         if picture is None or picture.shape != frame.image.shape:  # was shown smaller
-            picture = self._tools.painter.shown(
+            picture = self._tools.renderer.shown(
                 frame.image, reading, self._status(), self._vision()
             )
         self._save(picture, "picture")
@@ -168,16 +168,16 @@ class Commands:
             path = save_png(folder, stem, picture)
         except OSError as e:
             self._notices.fail(
-                RecordingError(f"{folder / stem}.png cannot be written: {reason(e)}")
+                RecordingError(f"{folder / stem}.png cannot be written: {one_line(e)}")
             )
             return
         self._notices.say(f"saved {path}")
 
     def record(self) -> None:
-        if self._tools.deck.recorder:
-            self._tools.deck.end()
+        if self._tools.recording_controller.recorder:
+            self._tools.recording_controller.end()
         elif self._state.frame is not None:
-            self._tools.deck.begin(self.recorder_maker())
+            self._tools.recording_controller.begin(self.recorder_maker())
 
     def begin_search(self) -> None:
         if self._state.seen is None:
@@ -210,8 +210,8 @@ class Commands:
                 "--set hands.mode=on"
             )
             return
-        on = not self._tools.handwork.writes
-        self._tools.handwork.write(on)
+        on = not self._tools.hand_controller.writes
+        self._tools.hand_controller.write(on)
         self._notices.say(_AIR_ON if on else "air writing ends")
 
     def toggle_help(self) -> None:

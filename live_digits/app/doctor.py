@@ -14,7 +14,7 @@ from pathlib import Path
 from live_digits.capture import sources
 from live_digits.config.file import find_config, load
 from live_digits.config.settings import Settings
-from live_digits.core.errors import LiveDigitsError, ModelError, reason
+from live_digits.core.errors import LiveDigitsError, ModelError, one_line
 from live_digits.display import window
 from live_digits.reading import classifier, judge
 
@@ -32,7 +32,7 @@ class Check:
     needed: bool = False
 
 
-def examine() -> tuple[Check, ...]:
+def run_checks() -> tuple[Check, ...]:
     """Every check, the basics first."""
     return (
         Check("Python", True, f"{platform.python_version()} on {platform.platform()}"),
@@ -65,7 +65,7 @@ def _tried(what: str, look: Callable[[], str], needed: bool = False) -> Check:
     try:
         return Check(what, True, look(), needed)
     except (LiveDigitsError, OSError) as e:
-        return Check(what, False, reason(e), needed)
+        return Check(what, False, one_line(e), needed)
 
 
 def _settings() -> Check:
@@ -81,11 +81,11 @@ def _settings() -> Check:
 def _models() -> list[Check]:
     def look(name: str) -> str:
         net = judge.load(name)
-        card = classifier.read_card(classifier.resolve(name))
+        card = classifier.read_card(classifier.find_model(name))
         accuracy = card.get("metrics", {}).get("test_accuracy", {}).get("mnist")
         return f"{net.name}, {accuracy:.2%} of MNIST's test digits" if accuracy else net.name
 
-    names = classifier.available()
+    names = classifier.list_models()
     if not names:
         missing = ModelError(f"none in {classifier.models_folder()}")
         return [Check("models", False, str(missing), needed=True)]

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from live_digits.capture.sources import Source
-from live_digits.core.errors import HandsError, LiveDigitsError, WorkerError, reason
+from live_digits.core.errors import HandsError, LiveDigitsError, WorkerError, one_line
 from live_digits.core.types import RecordingSummary
 from live_digits.hands.worker import HandsWorker
 from live_digits.reading.worker import InferenceWorker
-from live_digits.vision.worker import Looker
+from live_digits.vision.worker import VisionWorker
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RunResult:
     """What a run leaves behind: the last text lines, the statistics, the recordings, failures."""
 
     lines: tuple[str, ...]
@@ -24,29 +24,29 @@ class Outcome:
 
 
 def banner(
-    looker: Looker, worker: InferenceWorker, hands: HandsWorker | None, source: Source
+    vision_worker: VisionWorker, worker: InferenceWorker, hands: HandsWorker | None, source: Source
 ) -> str:
     """Returns the failure that the picture shows, or nothing."""
-    if looker.error:
-        ends = "; the picture goes on without" if looker.failed else ""
-        return f"vision failed: {reason(looker.error)}{ends}"
+    if vision_worker.error:
+        ends = "; the picture goes on without" if vision_worker.failed else ""
+        return f"vision failed: {one_line(vision_worker.error)}{ends}"
     if worker.error:
         ends = "; the picture goes on without readings" if worker.failed else ""
-        return f"reading failed: {reason(worker.error)}{ends}"
+        return f"reading failed: {one_line(worker.error)}{ends}"
     if hands and hands.failed:
-        return f"hands: {reason(hands.trouble)}; the picture goes on without them"
+        return f"hands: {one_line(hands.trouble)}; the picture goes on without them"
     return str(source.error) if source.error else ""
 
 
 def failures(
-    looker: Looker, worker: InferenceWorker, hands: HandsWorker | None, source: Source
+    vision_worker: VisionWorker, worker: InferenceWorker, hands: HandsWorker | None, source: Source
 ) -> list[LiveDigitsError]:
     """Returns what failed for good on the parts of a run."""
     found: list[LiveDigitsError] = []
     if source.error:
         found.append(source.error)
-    if looker.error:
-        found.append(LiveDigitsError(f"vision failed: {reason(looker.error)}"))
+    if vision_worker.error:
+        found.append(LiveDigitsError(f"vision failed: {one_line(vision_worker.error)}"))
     if worker.failed and worker.error:
         error = worker.error
         if not isinstance(error, LiveDigitsError):
@@ -55,5 +55,5 @@ def failures(
             error = WorkerError(f"reading failed: {error}")
         found.append(error)
     if hands and hands.failed:
-        found.append(HandsError(f"hands: {reason(hands.trouble)}"))
+        found.append(HandsError(f"hands: {one_line(hands.trouble)}"))
     return found

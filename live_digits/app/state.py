@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.errors import LiveDigitsError
 from live_digits.core.types import Frame, Image, Reading
-from live_digits.hands.occlusion import Cover
-from live_digits.tracking.video_reader import Seen
+from live_digits.hands.occlusion import OcclusionMask
+from live_digits.tracking.video_reader import TrackedFrame
 
 _MESSAGE = 4.0
 """Seconds that a message stays; a failure stays twice as long."""
@@ -31,8 +31,8 @@ class LiveState:
 
     pipeline: PipelineSettings
     frame: Frame | None = None
-    seen: Seen | None = None
-    cover: Cover | None = None
+    seen: TrackedFrame | None = None
+    cover: OcclusionMask | None = None
     reading: Reading | None = None
     picture: Image | None = None
     stale: bool = False

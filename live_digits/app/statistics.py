@@ -12,7 +12,7 @@ from typing import Any
 
 import live_digits
 from live_digits.core.process_memory import peak_memory
-from live_digits.core.types import Reading, Status
+from live_digits.core.types import HudStatus, Reading
 from live_digits.core.worker import percentiles
 from live_digits.reading.worker import InferenceStats
 
@@ -78,7 +78,7 @@ def _rate(times: deque[float]) -> float:
     return (len(times) - 1) / span if span > 0 else 0.0
 
 
-class Figures:
+class RunStatistics:
     """All that a run counts. Belongs to the loop's thread."""
 
     def __init__(self) -> None:
@@ -100,7 +100,7 @@ class Figures:
         self._labelled: frozenset[int] = frozenset()
         self._times: deque[float] = deque()
         self._looked_at: deque[float] = deque()
-        self._status, self._status_at = Status(), 0.0
+        self._status, self._status_at = HudStatus(), 0.0
 
     def shown(self, now: float, arrived: float | None) -> None:
         """A picture was shown; `arrived`: when its frame was captured, None for a repeat."""
@@ -120,11 +120,11 @@ class Figures:
         self.reused += reused
         _recent(self._looked_at, time.monotonic())
 
-    def presented(self, seconds: float) -> None:
+    def add_display_time(self, seconds: float) -> None:
         """Drawing, showing and handing to the recorder took so long."""
         self._showing.add(seconds)
 
-    def showing(self) -> float:
+    def mean_display_time(self) -> float:
         """Seconds that a picture takes from its reading to the next frame, lately."""
         return self._showing.recent(_NEWEST)
 
@@ -136,7 +136,7 @@ class Figures:
         self.labels += len(labelled - self._labelled)
         self._labelled = labelled
 
-    def current(self, now: float, inference: InferenceStats) -> Status:
+    def current(self, now: float, inference: InferenceStats) -> HudStatus:
         """The figures for the picture, renewed twice a second."""
         if now - self._status_at < _REFRESH and self._status_at:
             return self._status

@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from live_digits.core.errors import reason
+from live_digits.core.errors import one_line
 from live_digits.core.worker import Worker
 
 log = logging.getLogger("live_digits.app.live")
 
 
-class Overseer:
+class ThreadMonitor:
     """Notices what goes wrong on threads, and says each trouble once."""
 
     def __init__(
@@ -44,7 +44,7 @@ class Overseer:
         for worker in self._workers:
             worker.watch()
             if not worker.failed:
-                self._tell(worker.name, worker.failures + worker.hangs, reason(worker.trouble))
+                self._tell(worker.name, worker.failures + worker.hangs, one_line(worker.trouble))
         for name, count in tuple(self.escaped.items()):
             self._tell(name, count, "it ended by an error of the program")
 

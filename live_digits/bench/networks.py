@@ -16,10 +16,10 @@ import numpy as np
 from live_digits.bench.scenes import SCENES
 from live_digits.bench.spread import Spread, ratio, spread, take_turns
 from live_digits.config.settings import PipelineSettings
-from live_digits.core.errors import LiveDigitsError, ModelError, reason
+from live_digits.core.errors import LiveDigitsError, ModelError, one_line
 from live_digits.core.types import Image
 from live_digits.reading import classifier
-from live_digits.vision.detection import crops, find
+from live_digits.vision.detection import detect_candidates, extract_crops
 
 BATCHES = (1, 8, 64)
 _MOST = 64
@@ -101,7 +101,7 @@ def measured(job: Mapping[str, Any]) -> dict[str, Any]:
     notes: list[str] = []
     floor: list[float] = []
     page = SCENES["moving"](1280, 720, 2 * _MOST)(0)
-    cut = crops(find(page, PipelineSettings()))[:_MOST]
+    cut = extract_crops(detect_candidates(page, PipelineSettings()))[:_MOST]
     if len(cut) < _MOST:
         raise LiveDigitsError(f"the demo's page gave {len(cut)} crops of {_MOST}")
     keras = bool(job["keras"]) and importlib.util.find_spec("tensorflow") is not None
@@ -145,7 +145,7 @@ def _runtime(content: bytes) -> str:
     try:
         tensors = Interpreter(model_content=content).get_tensor_details()
     except (ValueError, RuntimeError) as e:
-        raise ModelError(f"no LiteRT network: {reason(e)}") from e
+        raise ModelError(f"no LiteRT network: {one_line(e)}") from e
     return _EIGHT if any(t["dtype"] is np.int8 for t in tensors) else _PLAIN
 
 
@@ -162,11 +162,11 @@ def _timed(work: Callable[[], object], crops_a_call: int, calls: int) -> _Way:
 
 def _litert(model: str, cut: Image, notes: list[str]) -> dict[_Key, _Way]:
     """The model's network, and every other .tflite in its folder."""
-    folder = classifier.resolve(model)
+    folder = classifier.find_model(model)
     ways: dict[_Key, _Way] = {}
     for file in sorted(folder.glob("*.tflite"), key=lambda f: (f.name != classifier.LITERT, f)):
         try:
-            content = classifier.checked(folder, file.name)
+            content = classifier.read_verified(folder, file.name)
             runtime = _runtime(content)
             if file.name != classifier.LITERT:
                 runtime += f" ({file.name})"
@@ -194,7 +194,7 @@ def _keras(model: str, cut: Image, own: str) -> dict[_Key, _Way]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
-    path: Path = classifier.resolve(model) / classifier.KERAS
+    path: Path = classifier.find_model(model) / classifier.KERAS
     net = keras.models.load_model(path, compile=False)
     real = cut.astype(np.float32) / 255
 

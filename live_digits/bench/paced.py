@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from live_digits.app.display import Display
-from live_digits.app.live import App, Options
+from live_digits.app.live import App, RunOptions
 from live_digits.app.statistics import peak_memory_mb
 from live_digits.bench.scenes import RATE, Scene, moving, resting
 from live_digits.bench.spread import percentile
@@ -23,7 +23,7 @@ from live_digits.config.settings import Settings, SourceSettings
 from live_digits.core.types import Image, Reading
 from live_digits.hands.worker import open_hands
 from live_digits.reading import judge
-from live_digits.vision.worker import Looker
+from live_digits.vision.worker import VisionWorker
 
 _KEPT = {"moving": 6, "at rest": 4}
 """Frames made beforehand, which are then played there and back: they cost the run nothing."""
@@ -191,7 +191,7 @@ def _case(job: Mapping[str, Any]) -> tuple[Case, str]:
     return Case(**rest), folder
 
 
-def _app(case: Case, settings: Settings, source: Source, display: Any, options: Options) -> App:
+def _app(case: Case, settings: Settings, source: Source, display: Any, options: RunOptions) -> App:
     """The live program over a case, without any saving where the case wants none."""
     model = settings.model
     net = judge.load(model.name, threads=model.threads, batch=model.batch)
@@ -200,7 +200,7 @@ def _app(case: Case, settings: Settings, source: Source, display: Any, options: 
         return App(settings, source, lambda: net, cast("Display | None", display), options, hands)
     return App(
         settings, source, lambda: net, cast("Display | None", display and _Full(display)), options,
-        looker=Looker(reuse=False), follower=Forgetful(settings, NO_SAVINGS),
+        vision_worker=VisionWorker(reuse=False), video_reader=Forgetful(settings, NO_SAVINGS),
     )  # fmt: skip
 
 
@@ -225,7 +225,7 @@ def run_app(job: Mapping[str, Any]) -> dict[str, Any]:
     )
     display = _window(settings) if case.window else None
     watch = _Watch(source)
-    options = Options(case.record, case.seconds, each=watch.each, live=True)
+    options = RunOptions(case.record, case.seconds, each=watch.each, live=True)
     with contextlib.nullcontext() if case.savings else vision_of(NO_SAVINGS):
         live = _app(case, settings, source, display, options)
         before = _held()

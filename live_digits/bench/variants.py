@@ -16,12 +16,12 @@ import numpy as np
 
 from live_digits.bench.spread import Stopwatch
 from live_digits.config.settings import Settings, profile_defaults
-from live_digits.core.types import Classifier, Floats, Frame, Image, Reading, Status
+from live_digits.core.types import Classifier, Floats, Frame, HudStatus, Image, Reading
 from live_digits.display.overlay import draw
-from live_digits.reading.questions import Question, answered, as_judge
-from live_digits.tracking.video_reader import Follower, Seen
+from live_digits.reading.questions import Question, answer_question, as_judge
+from live_digits.tracking.video_reader import TrackedFrame, VideoReader
 from live_digits.vision import detection
-from live_digits.vision.detection import Vision, crops, find, grey_of
+from live_digits.vision.detection import Detections, detect_candidates, extract_crops, to_grey
 from live_digits.vision.worker import FRESH, changed, thumbnail
 
 VISION = (
@@ -88,34 +88,34 @@ def colours_first(image: Image) -> tuple[Image, float]:
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return grey_of(image), image.shape[1] / width
+    return to_grey(image), image.shape[1] / width
 
 
 @contextlib.contextmanager
 def vision_of(savings: Savings) -> Iterator[None]:
     """Has `pipeline.find` do without savings for a while. For one thread of the whole process."""
-    side, working = detection.WORKING_SIDE, detection.working
+    side, working = detection.WORKING_SIDE, detection.to_working_resolution
     try:
         if not savings.working:
             detection.WORKING_SIDE = _NO_LIMIT
         if not savings.grey_first:
-            detection.working = colours_first
+            detection.to_working_resolution = colours_first
         yield
     finally:
-        detection.WORKING_SIDE, detection.working = side, working
+        detection.WORKING_SIDE, detection.to_working_resolution = side, working
 
 
-class Forgetful(Follower):
-    """A follower with savings off."""
+class Forgetful(VideoReader):
+    """A video_reader with savings off."""
 
     def __init__(self, settings: Settings, savings: Savings) -> None:
         super().__init__(settings)
         self._savings = savings
 
-    def wanted(self, seen: Seen, every: bool = False) -> Question:
-        return super().wanted(seen, every or not self._savings.crops)
+    def pending_crops(self, seen: TrackedFrame, every: bool = False) -> Question:
+        return super().pending_crops(seen, every or not self._savings.crops)
 
-    def reading(self, seen: Seen) -> Reading:
+    def reading(self, seen: TrackedFrame) -> Reading:
         if not self._savings.readings:
             self._known = None
         return super().reading(seen)
@@ -129,9 +129,9 @@ class Way:
         self.variant = variant
         self._settings = Settings(pipeline=profile_defaults(variant.profile))
         self._net, self._window = net, window
-        self._follower = Forgetful(self._settings, variant.savings)
-        self._last: tuple[Vision, Floats, float] | None = None
-        self.vision: Vision | None = None
+        self._video_reader = Forgetful(self._settings, variant.savings)
+        self._last: tuple[Detections, Floats, float] | None = None
+        self.vision: Detections | None = None
         """The last frame's."""
         self.looks = 0
         """Frames that vision looked at."""
@@ -149,29 +149,29 @@ class Way:
         self.steps += 1
         if self.variant.profile == "classic":
             # The study crops each box of each frame; the tracks come after, for the readings.
-            crops(vision)
+            extract_crops(vision)
             watch.lap("crops")
-            seen = self._follower.follow(frame, vision)
+            seen = self._video_reader.follow(frame, vision)
             watch.lap("tracks")
-            question = self._follower.wanted(seen, every=True)
+            question = self._video_reader.pending_crops(seen, every=True)
             watch.skip()
         else:
-            seen = self._follower.follow(frame, vision)
+            seen = self._video_reader.follow(frame, vision)
             watch.lap("tracks")
-            question = self._follower.wanted(seen)
+            question = self._video_reader.pending_crops(seen)
             watch.lap("crops")
         self.asked += len(question)
         if question:
-            self._follower.learn(answered(as_judge(self._net), question))
+            self._video_reader.add_predictions(answer_question(as_judge(self._net), question))
         watch.lap("network")
-        reading = self._follower.reading(seen)
+        reading = self._video_reader.reading(seen)
         watch.lap("reading")
         self._picture(frame.image, reading)
         watch.lap("picture")
         return watch.ms
 
-    def _look(self, frame: Frame, watch: Stopwatch, fresh: bool) -> Vision:
-        look = partial(find, frame.image, self._settings.pipeline, watch.lap)
+    def _look(self, frame: Frame, watch: Stopwatch, fresh: bool) -> Detections:
+        look = partial(detect_candidates, frame.image, self._settings.pipeline, watch.lap)
         if not self.variant.savings.rest:
             self.looks += 1
             return look()
@@ -190,7 +190,7 @@ class Way:
         """The picture at the window's size, with all that is drawn on it."""
         height, width = image.shape[:2]
         size = fitted((width, height), self._window)
-        status = Status(source="bench", width=width, height=height, fps=30.0, model="cnn")
+        status = HudStatus(source="bench", width=width, height=height, fps=30.0, model="cnn")
         if size == (width, height):
             return draw(image, reading, status)
         if self.variant.savings.drawing:

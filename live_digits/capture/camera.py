@@ -19,16 +19,16 @@ import cv2
 import numpy as np
 
 from live_digits.capture import v4l2
-from live_digits.capture.connection_state import Limits
-from live_digits.capture.image_files import as_bgr, quiet
-from live_digits.capture.reconnecting_source import LiveFeed
+from live_digits.capture.connection_state import Timeouts
+from live_digits.capture.image_files import as_bgr, silence_opencv_log
+from live_digits.capture.reconnecting_source import ReconnectingSource
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Image, Mode, SourceInfo
 
 log = logging.getLogger("live_digits.capture.sources")
 
-_LIMITS = Limits()
+_LIMITS = Timeouts()
 """The waiting times of a camera; the first frame's comes from the settings."""
 _RETRY = 0.02
 """Seconds between reads that fail."""
@@ -53,7 +53,7 @@ _OWN = {"win32": cv2.CAP_DSHOW, "linux": cv2.CAP_V4L2, "darwin": cv2.CAP_AVFOUND
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class CameraInfo:
     """A camera that is there. `spec` is what --source takes; `modes`: a line a pixel format;
     `users`: other programs that have it open, as far as can be seen."""
 
@@ -67,8 +67,8 @@ class Listed:
 def list_cameras() -> list[tuple[str, str]]:
     """The cameras there are: what --source takes, and a name. On Linux none is opened."""
     if sys.platform == "linux":
-        return [(str(n.index), n.name) for n in v4l2.nodes()]
-    quiet()
+        return [(str(n.index), n.name) for n in v4l2.list_devices()]
+    silence_opencv_log()
     there = []
     for index in range(_TRIED):
         device = _opened(index, _OWN.get(sys.platform, cv2.CAP_ANY))
@@ -78,24 +78,24 @@ def list_cameras() -> list[tuple[str, str]]:
     return there
 
 
-def describe_cameras() -> list[Listed]:
+def describe_cameras() -> list[CameraInfo]:
     """The cameras there are with all that the system tells. Each is opened once at most, on Linux
     only to be asked: one that is in use is not disturbed."""
     if sys.platform != "linux":
         note = "this system does not tell names and modes"
-        return [Listed(spec, name, note=note) for spec, name in list_cameras()]
+        return [CameraInfo(spec, name, note=note) for spec, name in list_cameras()]
     found = []
-    for node in v4l2.nodes():
-        users, note = tuple(v4l2.users(node.index)), ""
+    for node in v4l2.list_devices():
+        users, note = tuple(v4l2.processes_using(node.index)), ""
         try:
-            formats = v4l2.formats(node.index)
+            formats = v4l2.list_formats(node.index)
         except OSError as e:
             formats, note = (), f"modes unknown: {e.strerror or e}"
             if isinstance(e, PermissionError):
                 note += "; add your user to the group video"
         if formats is not None:
             lines = tuple(f"{f.name}: {_modes(f.modes)}" for f in formats)
-            found.append(Listed(str(node.index), node.name, lines, users, note))
+            found.append(CameraInfo(str(node.index), node.name, lines, users, note))
     return found
 
 
@@ -103,7 +103,7 @@ def _modes(modes: tuple[Mode, ...]) -> str:
     return ", ".join(map(str, modes)) if modes else "the driver lists no sizes"
 
 
-class _Device:
+class _CameraConnection:
     """An open camera, as asked for. Implements `live_feed.Connection`."""
 
     finite = False
@@ -153,7 +153,7 @@ def _ask(device: cv2.VideoCapture, asked: Mode) -> Mode:
     return Mode(int(width), int(height), float(fps))
 
 
-class Camera(LiveFeed):
+class Camera(ReconnectingSource):
     """A camera by its number; found again under another one."""
 
     def __init__(self, index: int, settings: SourceSettings) -> None:
@@ -171,13 +171,13 @@ class Camera(LiveFeed):
         info = SourceInfo(self._name, "camera", requested=asked, reported=first.reported)
         super().__init__(info, replace(_LIMITS, first=settings.timeout), first)
 
-    def _device(self, index: int) -> _Device:
+    def _device(self, index: int) -> _CameraConnection:
         device = _open_camera(index, self._backend)
         if device is None:
             raise SourceError(no_camera(index))
-        return _Device(device, index, self._name, self._mode)
+        return _CameraConnection(device, index, self._name, self._mode)
 
-    def _connect(self, ended: threading.Event) -> _Device:
+    def _connect(self, ended: threading.Event) -> _CameraConnection:
         index = self._find()
         if index is None:
             raise SourceError(f"{self._name} is not there; plug it in again")
@@ -191,7 +191,7 @@ class Camera(LiveFeed):
         """The number that the camera has now; None while it is not there."""
         if self._node is None:
             return self._index
-        alike = [(self._node.likeness(n), n.index) for n in v4l2.nodes()]
+        alike = [(self._node.likeness(n), n.index) for n in v4l2.list_devices()]
         best = max(alike, default=(0, 0))
         return best[1] if best[0] else None
 
@@ -200,10 +200,10 @@ class Camera(LiveFeed):
         return self._there and not before
 
 
-def _node(index: int) -> v4l2.Node | None:
+def _node(index: int) -> v4l2.VideoDevice | None:
     if sys.platform != "linux":
         return None
-    return next((n for n in v4l2.nodes() if n.index == index), None)
+    return next((n for n in v4l2.list_devices() if n.index == index), None)
 
 
 def _present(index: int) -> bool:
@@ -236,7 +236,7 @@ def no_camera(index: int) -> str:
     if node.exists() and not os.access(node, os.R_OK | os.W_OK):
         return f"camera {index}: no permission for {node}; add your user to the group video"
     if node.exists():
-        by = ", ".join(v4l2.users(index))
+        by = ", ".join(v4l2.processes_using(index))
         if by:
             return f"camera {index} cannot be opened; close the other program that uses it: {by}"
         return (

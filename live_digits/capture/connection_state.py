@@ -30,7 +30,7 @@ class State(Enum):
     CLOSED = "closed"
 
 
-class Todo(Enum):
+class Action(Enum):
     """What the link asks for."""
 
     NOTHING = "nothing"
@@ -41,7 +41,7 @@ class Todo(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class Timeouts:
     """Seconds. `first`: until the very first frame, after which the source fails. `stale`: without
     a frame until the signal counts as gone; `lost`: until the connection is given up as well.
     `attempt`: what a new connection gets for its first frame. `pauses`: before the first and the
@@ -64,10 +64,10 @@ _INTERVALS, _FEWEST = 15, 5
 """Newest intervals between frames from which the usual one is taken, and the fewest that tell."""
 
 
-class Link:
+class ConnectionState:
     """One source's state. Not for several threads at once: the owner holds a lock."""
 
-    def __init__(self, limits: Limits, now: float) -> None:
+    def __init__(self, limits: Timeouts, now: float) -> None:
         self.state = State.OPENING
         self.reason = ""
         """Why the last connection broke."""
@@ -122,7 +122,7 @@ class Link:
         self.state = State.LOST
         self._later(now)
 
-    def hurry(self, now: float) -> None:
+    def retry_now(self, now: float) -> None:
         """Something has changed that makes a try worth while: a camera was plugged in, or a blocked
         device was given back."""
         self._retry_at = now
@@ -133,7 +133,7 @@ class Link:
             self._lost_before += now - self._last
         self.state, self._trying = State.CLOSED, False
 
-    def tick(self, now: float, free: bool = True) -> Todo:
+    def tick(self, now: float, free: bool = True) -> Action:
         """What is due at this time; to be asked until it is nothing. `free` False: no new
         connection can be begun now."""
         limits = self._limits
@@ -142,22 +142,22 @@ class Link:
                 return self._connect(now)
             if now - self._begun >= limits.first:
                 self.state, self._trying = State.CLOSED, False
-                return Todo.ABANDON
+                return Action.ABANDON
         if self.state is State.LIVE and now - self._last >= self.patience:
             self.state = State.STALE
             self.outages += 1
         if self.state is State.STALE and now - self._last >= self._give_up:
             self.state, self.reason = State.LOST, "no frame comes any more"
             self._trying, self._pause, self._retry_at = False, limits.pauses[0], now
-            return Todo.ABANDON
+            return Action.ABANDON
         if self.state is State.LOST:
             if self._trying and now - self._tried_at >= limits.attempt:
                 self._trying = False
                 self._later(now)
-                return Todo.ABANDON
+                return Action.ABANDON
             if not self._trying and free and now >= self._retry_at:
                 return self._connect(now)
-        return Todo.NOTHING
+        return Action.NOTHING
 
     # --- what it knows ---
 
@@ -198,10 +198,10 @@ class Link:
 
     # --- steps ---
 
-    def _connect(self, now: float) -> Todo:
+    def _connect(self, now: float) -> Action:
         self._trying, self._tried_at = True, now
         self._connections += 1
-        return Todo.CONNECT
+        return Action.CONNECT
 
     def _later(self, now: float) -> None:
         """Sets the next try; the one after that waits longer."""

@@ -35,7 +35,7 @@ _TIGHT = 0.5
 
 
 @cache
-def pictures() -> tuple[Image, Image]:
+def digit_pictures() -> tuple[Image, Image]:
     """All digits that ship: uint8 N×28×28 and labels N."""
     with np.load(_DIGITS, allow_pickle=False) as z:
         return z["digits"], z["labels"]
@@ -172,7 +172,7 @@ def _place(
     line: int, space: bool, rng: np.random.Generator,
 ) -> _Placed:  # fmt: skip
     """Draws one digit, chosen at random, centred at `at`, about `cell` pixels high."""
-    images, labels = pictures()
+    images, labels = digit_pictures()
     pick = int(rng.integers(len(labels)))
     side = max(12, round(cell * 1.25))
     alpha = _smooth(images[pick], side)

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits import MOST_PIXELS as MOST_PIXELS
-from live_digits.core.errors import SourceError, reason, too_many_pixels, without_address
+from live_digits.core.errors import SourceError, one_line, too_many_pixels, without_address
 from live_digits.core.safe_yaml import read_bytes
 from live_digits.core.types import Box, Image
 
@@ -32,7 +32,7 @@ _MOST_BYTES = 2**30
 """A larger picture file is refused before it is read."""
 
 
-def quiet() -> None:
+def silence_opencv_log() -> None:
     """Silences OpenCV's own complaints on stderr; the errors raised here say more."""
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
@@ -152,7 +152,7 @@ def open_picture(path: Path, most: int = MOST_PIXELS) -> Picture:
     Raises:
         SourceError: it is missing, damaged, of an unknown kind or larger; the file is named.
     """
-    quiet()
+    silence_opencv_log()
     try:
         data = bytearray(read_bytes(path, _MOST_BYTES))
     except OSError as e:
@@ -187,7 +187,7 @@ def _decoded(path: Path, data: bytearray, reduced: int) -> npt.NDArray[Any]:
             np.frombuffer(data, np.uint8), _REDUCED[reduced]
         )
     except cv2.error as e:
-        raise SourceError(f"{path} cannot be decoded: {reason(e)}") from e
+        raise SourceError(f"{path} cannot be decoded: {one_line(e)}") from e
     if image is None or not image.size:
         raise SourceError(f"{path} cannot be decoded: it is damaged or cut off")
     return image

@@ -19,10 +19,10 @@ import cv2
 
 import av
 
-from live_digits.capture.connection_state import Limits, Link, State, Todo
-from live_digits.capture.threaded_source import CLOSE, Feed
+from live_digits.capture.connection_state import Action, ConnectionState, State, Timeouts
+from live_digits.capture.threaded_source import CLOSE, ThreadedSource
 from live_digits.core.errors import SourceError
-from live_digits.core.errors import reason as said
+from live_digits.core.errors import one_line as said
 from live_digits.core.types import Image, Mode, Signal, SourceInfo
 
 log = logging.getLogger("live_digits.capture.sources")
@@ -56,7 +56,7 @@ class Connection(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class _Try:
+class _Attempt:
     """One connection, from the call that opens it to the device's return."""
 
     ended: threading.Event = field(default_factory=threading.Event)
@@ -66,18 +66,18 @@ class _Try:
     """It began while an older one still held the device."""
 
 
-class LiveFeed(Feed):
+class ReconnectingSource(ThreadedSource):
     """A camera or a stream: connect, read until it breaks, pause, connect again."""
 
-    def __init__(self, info: SourceInfo, limits: Limits, first: Connection | None = None) -> None:
+    def __init__(self, info: SourceInfo, limits: Timeouts, first: Connection | None = None) -> None:
         """`first`: a connection that stands already."""
         super().__init__(info, lossless=False)
         self._limits, self._first = limits, first
-        self._link: Link | None = None
+        self._link: ConnectionState | None = None
         # Shares the lock: the watcher is woken by what matters, not by every frame.
         self._matters = threading.Condition(self._lock)
-        self._try: _Try | None = None
-        self._blocked: list[_Try] = []
+        self._try: _Attempt | None = None
+        self._blocked: list[_Attempt] = []
 
     @abstractmethod
     def _connect(self, ended: threading.Event) -> Connection:
@@ -127,29 +127,29 @@ class LiveFeed(Feed):
 
     # --- the watcher's thread ---
 
-    def _work(self) -> None:
+    def run(self) -> None:
         with self._condition:
-            self._link = link = Link(self._limits, time.monotonic())
+            self._link = link = ConnectionState(self._limits, time.monotonic())
         while not self._stop.is_set() and not self._ended:
             changed = link.state is State.LOST and self._worth_trying()
             with self._condition:
                 if changed:
-                    link.hurry(time.monotonic())
+                    link.retry_now(time.monotonic())
                 self._step(link)
 
-    def _step(self, link: Link) -> None:
+    def _step(self, link: ConnectionState) -> None:
         """Does what the link asks for, or waits until it may ask. The lock is held."""
         now = time.monotonic()
         self._blocked = [t for t in self._blocked if t.thread and t.thread.is_alive()]
         free = len(self._blocked) < _MOST_BLOCKED
         todo = link.tick(now, free)
-        if todo is Todo.CONNECT:
+        if todo is Action.CONNECT:
             self._begin()
-        elif todo is Todo.ABANDON:
+        elif todo is Action.ABANDON:
             self._abandon()
         if link.state is State.CLOSED:
             self._fail_first()
-        elif todo is Todo.NOTHING and not self._stop.is_set():
+        elif todo is Action.NOTHING and not self._stop.is_set():
             wait = max(link.wait(now), _LEAST_WAIT)
             if link.state is State.LOST:
                 wait = min(wait, _LOOK) if free else _LOOK
@@ -157,7 +157,7 @@ class LiveFeed(Feed):
 
     def _begin(self) -> None:
         """Starts a reader. The lock is held."""
-        attempt = self._try = _Try(beside=bool(self._blocked))
+        attempt = self._try = _Attempt(beside=bool(self._blocked))
         name = f"{_READER}{self._info.name}"
         attempt.thread = threading.Thread(target=self._read, args=(attempt,), name=name)
         attempt.thread.daemon = True
@@ -195,7 +195,7 @@ class LiveFeed(Feed):
 
     # --- a reader's thread ---
 
-    def _read(self, attempt: _Try) -> None:
+    def _read(self, attempt: _Attempt) -> None:
         """Connects, reads to the end, gives the device back and says why."""
         connection: Connection | None = None
         reason: SourceError | None = None
@@ -217,9 +217,9 @@ class LiveFeed(Feed):
         finally:
             if connection is not None:
                 self._close_quietly(connection)
-            self._over(attempt, reason, finite)
+            self._on_connection_end(attempt, reason, finite)
 
-    def _open(self, attempt: _Try) -> Connection:
+    def _open(self, attempt: _Attempt) -> Connection:
         first, self._first = self._first, None
         return first if first is not None else self._connect(attempt.ended)
 
@@ -230,7 +230,7 @@ class LiveFeed(Feed):
         except (OSError, cv2.error, av.FFmpegError) as e:
             log.debug("%s: closing failed: %s", self._info.name, type(e).__name__)
 
-    def _take(self, attempt: _Try, image: Image) -> bool:
+    def _take(self, attempt: _Attempt, image: Image) -> bool:
         """A frame of the connection at hand; False where it is not that any more."""
         with self._condition:
             link = self._link
@@ -247,9 +247,11 @@ class LiveFeed(Feed):
                     log.warning("%s is back after %.1f s", self._info.name, silent)
             if self.captured == _REPORT - 1:
                 self._report()
-            return self._put(image, self.captured, now)
+            return self.put(image, self.captured, now)
 
-    def _over(self, attempt: _Try, reason: SourceError | None, finite: bool) -> None:
+    def _on_connection_end(
+        self, attempt: _Attempt, reason: SourceError | None, finite: bool
+    ) -> None:
         """The reader's connection has ended and its device is free."""
         now = time.monotonic()
         with self._condition:
@@ -257,7 +259,7 @@ class LiveFeed(Feed):
             if link is None or self._stop.is_set():
                 return
             if attempt is not self._try:
-                link.hurry(now)  # what it has blocked is free now
+                link.retry_now(now)  # what it has blocked is free now
             else:
                 self._try = None
                 if finite and reason is None:
@@ -275,7 +277,7 @@ class LiveFeed(Feed):
             self._condition.notify_all()
             self._matters.notify_all()
 
-    def _release(self) -> None:
+    def release(self) -> None:
         first, self._first = self._first, None
         if first is not None:
             self._close_quietly(first)

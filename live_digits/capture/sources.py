@@ -22,11 +22,11 @@ import av
 
 from live_digits.capture.camera import Camera, cameras_there, describe_cameras, list_cameras
 from live_digits.capture.demo_scene import DemoScene
-from live_digits.capture.image_files import MOST_PIXELS, load_picture, quiet, to_stored
+from live_digits.capture.image_files import MOST_PIXELS, load_picture, silence_opencv_log, to_stored
 from live_digits.capture.input_paths import expand_inputs, file_kind, is_picture, is_video
 from live_digits.capture.reconnecting_source import blocked_readers
 from live_digits.capture.stream import SCHEMES, Pipe, Stream
-from live_digits.capture.threaded_source import Feed
+from live_digits.capture.threaded_source import ThreadedSource
 from live_digits.capture.video_decoding import (
     decode_parts,
     decode_video,
@@ -40,7 +40,7 @@ from live_digits.capture.video_decoding import (
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError, redact, without_address
 from live_digits.core.types import Frame, Image, Mode, Signal, SourceInfo
-from live_digits.recording.session import Replay, SessionError, is_session, replay
+from live_digits.recording.session import ReplayFiles, SessionError, is_session, replay_files
 
 __all__ = [
     "MOST_PIXELS",
@@ -102,9 +102,9 @@ class Source(Protocol):
         """Ends the thread, within a second. May be called again."""
 
 
-class _Video(Feed):
+class _Video(ThreadedSource):
     def __init__(
-        self, path: Path, most: int, *, lossless: bool, session: Replay | None = None
+        self, path: Path, most: int, *, lossless: bool, session: ReplayFiles | None = None
     ) -> None:
         """Opens the video.
 
@@ -133,22 +133,22 @@ class _Video(Feed):
         yield self._first
         yield from self._decoded
 
-    def _work(self) -> None:
+    def run(self) -> None:
         if not self._lossless:
             self._asked.wait()
-            for seq, when, image in paced(self._all(), self._stop, self._miss):
-                if not self._put(image, seq, when):
+            for seq, when, image in paced(self._all(), self._stop, self.skip):
+                if not self.put(image, seq, when):
                     return
             return
         for seq, (when, frame) in enumerate(self._all()):
-            if not self._put(frame_bgr(frame), seq, when):
+            if not self.put(frame_bgr(frame), seq, when):
                 return
 
-    def _release(self) -> None:
+    def release(self) -> None:
         self._decoded.close()
 
 
-class _Pictures(Feed):
+class _Pictures(ThreadedSource):
     """Pictures in turn. Live, each is shown for a while and the last one stays; in batch, once."""
 
     def __init__(self, paths: Sequence[Path], most: int, *, lossless: bool, paced: bool) -> None:
@@ -179,7 +179,7 @@ class _Pictures(Feed):
                     log.warning("skipped: %s", e)
         return None
 
-    def _work(self) -> None:
+    def run(self) -> None:
         seq = 0
         due = time.monotonic()
         current: tuple[Path, Image] | None = self._now
@@ -188,7 +188,7 @@ class _Pictures(Feed):
             repeats = PICTURE_RATE * PICTURE_SECONDS if self._paced else 1
             following = None
             while repeats > 0 or (self._paced and following is None):
-                if not self._put(image, seq, seq / PICTURE_RATE, redact(str(path))):
+                if not self.put(image, seq, seq / PICTURE_RATE, redact(str(path))):
                     return
                 seq, repeats = seq + 1, repeats - 1
                 if repeats == 0 and self._paced:
@@ -207,7 +207,7 @@ class Scene(Protocol):
         ...
 
 
-class Demo(Feed):
+class Demo(ThreadedSource):
     """The built-in scene, or another one, drawn as it plays."""
 
     def __init__(
@@ -223,19 +223,19 @@ class Demo(Feed):
         self.note = note
         self._scene = scene or DemoScene(settings.width, settings.height)
 
-    def _work(self) -> None:
+    def run(self) -> None:
         fps = self._info.requested.fps
         start, i = time.monotonic(), 0
         while not self._stop.is_set():
             if not self._lossless:
                 missed = int((time.monotonic() - start) * fps) - i
                 if missed > 0:
-                    self._miss(missed)
+                    self.skip(missed)
                     i += missed
                 if self._stop.wait(max(0.0, start + i / fps - time.monotonic())):
                     return
             when = start + i / fps if self._lossless else time.monotonic()
-            if not self._put(self._scene.render(i / fps), i, when):
+            if not self.put(self._scene.render(i / fps), i, when):
                 return
             i += 1
 
@@ -250,7 +250,7 @@ def open_source(
     without waiting for their clock. `paced` False is for batch: the same, and each picture once.
     Cameras and streams always give the newest frame. Raises SourceError with one line to act on.
     """
-    quiet()
+    silence_opencv_log()
     spec = os.path.expanduser(spec.strip())
     lossless = every_frame or not paced
     if spec == "auto":
@@ -290,7 +290,7 @@ def open_source(
 def _session(folder: Path, settings: SourceSettings, lossless: bool) -> Source:
     """A recording's folder, run again."""
     try:
-        session = replay(folder)
+        session = replay_files(folder)
     except OSError as e:
         name = f"{Path(e.filename).name}: " if e.filename else ""
         raise SourceError(f"recording {folder} cannot be read: {name}{without_address(e)}") from e

@@ -15,8 +15,8 @@ from typing import IO
 
 import numpy as np
 
-from live_digits.capture.connection_state import Limits
-from live_digits.capture.reconnecting_source import LiveFeed
+from live_digits.capture.connection_state import Timeouts
+from live_digits.capture.reconnecting_source import ReconnectingSource
 from live_digits.capture.stream_worker import (
     END,
     ERROR,
@@ -37,7 +37,7 @@ from live_digits.core.types import Image, Mode, SourceInfo
 log = logging.getLogger("live_digits.capture.sources")
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
-_LIMITS = Limits(attempt=4.0)
+_LIMITS = Timeouts(attempt=4.0)
 """The waiting times of a stream. A try ends before the system has asked a host that does not answer
 for the third time (1, 3 and 7 s): the next one asks anew, so that none waits longer than 2 s."""
 _READ = 4.0
@@ -131,7 +131,7 @@ class _Process:
         end(self._process)
 
 
-class _Connection:
+class _StreamConnection:
     """An open stream. Implements `live_feed.Connection`."""
 
     def __init__(self, feed: _ProcessFeed, process: _Process, ended: threading.Event) -> None:
@@ -159,7 +159,7 @@ class _Connection:
         self._feed.give_back(self._process)
 
 
-class _ProcessFeed(LiveFeed):
+class _ProcessFeed(ReconnectingSource):
     """What a process of its own opens and decodes."""
 
     def __init__(self, name: str, settings: SourceSettings) -> None:
@@ -171,7 +171,7 @@ class _ProcessFeed(LiveFeed):
         self._processes = set(self._idle)
         """All that live, in use or not."""
 
-    def _play(self, where: str, ended: threading.Event, *, pipe: bool) -> _Connection:
+    def _play(self, where: str, ended: threading.Event, *, pipe: bool) -> _StreamConnection:
         """Lets a process open the stream. Raises SourceError."""
         wait = self._patience if not self.captured else _LIMITS.attempt
         process = self._take_process()
@@ -180,17 +180,17 @@ class _ProcessFeed(LiveFeed):
                 name=self._info.name, where=where, pipe=pipe, pixels=self.most, open=wait,
                 read=min(wait, _READ),
             )  # fmt: skip
-            return _Connection(self, process, ended)
+            return _StreamConnection(self, process, ended)
         except BaseException:
             self.give_back(process)
             raise
 
-    def _work(self) -> None:
+    def run(self) -> None:
         process = self._take_process()
         process.next(self.most)  # the first frame's time counts from where there is a process
         process.good = True
         self.give_back(process)
-        super()._work()
+        super().run()
 
     def _take_process(self) -> _Process:
         """Raises SourceError."""
@@ -214,7 +214,7 @@ class _ProcessFeed(LiveFeed):
 
     def miss(self, count: int) -> None:
         """Counts frames that were due and are skipped."""
-        self._miss(count)
+        self.skip(count)
 
     def close(self) -> None:
         with self._condition:
@@ -223,8 +223,8 @@ class _ProcessFeed(LiveFeed):
                 process.kill()
         super().close()
 
-    def _release(self) -> None:
-        super()._release()
+    def release(self) -> None:
+        super().release()
         with self._condition:
             idle, self._idle = self._idle, []
             self._processes.difference_update(idle)
@@ -239,7 +239,7 @@ class Stream(_ProcessFeed):
         super().__init__(url, settings)
         self._url = url
 
-    def _connect(self, ended: threading.Event) -> _Connection:
+    def _connect(self, ended: threading.Event) -> _StreamConnection:
         return self._play(self._url, ended, pipe=False)
 
 
@@ -250,5 +250,5 @@ class Pipe(_ProcessFeed):
         super().__init__(str(path), settings)
         self._path = path.absolute()
 
-    def _connect(self, ended: threading.Event) -> _Connection:
+    def _connect(self, ended: threading.Event) -> _StreamConnection:
         return self._play(str(self._path), ended, pipe=True)

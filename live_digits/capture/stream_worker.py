@@ -24,8 +24,14 @@ import numpy as np
 import av
 import av.error
 
-from live_digits.capture.video_decoding import decode_video, frame_bgr, paced, video_stream, why
-from live_digits.core.errors import SourceError, reason
+from live_digits.capture.video_decoding import (
+    decode_video,
+    error_reason,
+    frame_bgr,
+    paced,
+    video_stream,
+)
+from live_digits.core.errors import SourceError, one_line
 from live_digits.core.isolated_process import take_answers
 from live_digits.core.process_memory import data_segment, resident_memory
 from live_digits.core.types import Image
@@ -138,7 +144,7 @@ class _Memory(threading.Thread):
                 self._channel.send(NOTHING)
 
 
-class _Pipe:
+class _PipeReader:
     """The reading end of a named pipe as FFmpeg's input. It waits for a writer without blocking the
     opening, and ends where the writer has gone."""
 
@@ -176,7 +182,7 @@ def _opened(asked: dict[str, Any]) -> Iterator[av.container.InputContainer]:
     with contextlib.ExitStack() as stack:
         try:
             if asked["pipe"]:
-                where = _Pipe(where)
+                where = _PipeReader(where)
                 stack.callback(where.close)
             else:
                 options["protocol_whitelist"] = _PROTOCOLS
@@ -188,7 +194,7 @@ def _opened(asked: dict[str, Any]) -> Iterator[av.container.InputContainer]:
             if _is_out_of_memory(e):
                 raise MemoryError from None
             raise SourceError(
-                f"{name} cannot be opened: {why(e)}; check the address and the network"
+                f"{name} cannot be opened: {error_reason(e)}; check the address and the network"
             ) from None
         with container:
             yield container
@@ -244,7 +250,9 @@ def serve() -> NoReturn:
             channel.tell(ERROR, str(e))
         except Exception as e:
             out = _is_out_of_memory(e)
-            said = memory.refusal() if out else f"{asked['name']}: {type(e).__name__}: {reason(e)}"
+            said = (
+                memory.refusal() if out else f"{asked['name']}: {type(e).__name__}: {one_line(e)}"
+            )
             channel.tell(ERROR, str(SourceError(said)))
             if out:
                 os._exit(1)

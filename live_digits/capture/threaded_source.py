@@ -23,7 +23,7 @@ _MEASURE = 60
 """Arrivals that the measured rate spans."""
 
 
-class Feed(ABC):
+class ThreadedSource(ABC):
     """One thread that runs `_work` and puts frames, a slot (or, where every frame counts, a short
     queue), the counters, and the end."""
 
@@ -90,7 +90,7 @@ class Feed(ABC):
             self._frames.clear()
             self._condition.notify_all()
         if self._thread is None:
-            self._release()
+            self.release()
             return
         self._thread.join(CLOSE)
         if self._thread.is_alive():
@@ -99,26 +99,26 @@ class Feed(ABC):
 
     def _run(self) -> None:
         try:
-            self._work()
+            self.run()
         except SourceError as e:
             self.error = e
         except Exception as e:
             log.debug("%s failed", self._info.name, exc_info=True)
             self.error = SourceError(f"{self._info.name}: {type(e).__name__}: {e}")
         finally:
-            self._release()
+            self.release()
             with self._condition:
                 self._ended = True
                 self._condition.notify_all()
 
     @abstractmethod
-    def _work(self) -> None:
+    def run(self) -> None:
         """Puts frames until there are none or `_stop` is set."""
 
-    def _release(self) -> None:  # noqa: B027 (some kinds hold nothing)
+    def release(self) -> None:  # noqa: B027 (some kinds hold nothing)
         """Gives back what the source holds. May be called again."""
 
-    def _put(self, image: Image, seq: int, when: float, name: str = "") -> bool:
+    def put(self, image: Image, seq: int, when: float, name: str = "") -> bool:
         """Offers one frame; False once the source is being closed."""
         image.flags.writeable = False
         now = time.monotonic()
@@ -138,7 +138,7 @@ class Feed(ABC):
             self._condition.notify_all()
         return True
 
-    def _miss(self, count: int) -> None:
+    def skip(self, count: int) -> None:
         """Counts frames that were due and are skipped."""
         with self._condition:
             self.captured += count

@@ -32,7 +32,7 @@ _MOST = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Node:
+class VideoDevice:
     """One camera as sysfs shows it, which opens nothing. `device` is where it hangs (its USB port);
     `ids` are what its maker gave it: vendor, product, serial number; empty where there are none."""
 
@@ -41,7 +41,7 @@ class Node:
     device: str = ""
     ids: tuple[str, ...] = ()
 
-    def likeness(self, other: Node) -> int:
+    def likeness(self, other: VideoDevice) -> int:
         """How surely two nodes are the same camera, plugged in twice: 0 for another one."""
         if self.name != other.name or self.ids != other.ids:
             return 0
@@ -56,7 +56,7 @@ class Format:
     modes: tuple[Mode, ...]
 
 
-def nodes() -> list[Node]:
+def list_devices() -> list[VideoDevice]:
     """The cameras there are, by their index. Opens none of them."""
     found = []
     for folder in SYSFS.glob("video*"):
@@ -65,7 +65,7 @@ def nodes() -> list[Node]:
             if not index.isdigit() or (folder / "index").read_text().strip() != "0":
                 continue  # a camera's further nodes carry its metadata
             name = (folder / "name").read_text().strip()
-            found.append(Node(int(index), name, *_place(folder)))
+            found.append(VideoDevice(int(index), name, *_place(folder)))
         except OSError as e:
             log.debug("%s left out: %s", folder, e)
     return sorted(found, key=lambda n: n.index)
@@ -85,7 +85,7 @@ def _place(folder: Path) -> tuple[str, tuple[str, ...]]:
     return str(device), tuple(ids)
 
 
-def formats(index: int) -> tuple[Format, ...] | None:
+def list_formats(index: int) -> tuple[Format, ...] | None:
     """What a camera offers; None where the node is no camera. Raises OSError where the system does
     not let this program ask."""
     import fcntl
@@ -151,7 +151,7 @@ def _rate(node: int, code: int, width: int, height: int) -> float:
     return best
 
 
-def users(index: int) -> list[str]:
+def processes_using(index: int) -> list[str]:
     """The programs that have a camera open, as far as this user may see: name and process id."""
     wanted = str(DEVICES / f"video{index}")
     found = []

@@ -33,7 +33,7 @@ _BUFFER = 2**20
 """Bytes that are read at once of a recording's video."""
 
 
-def why(error: Exception) -> str:
+def error_reason(error: Exception) -> str:
     """The reason without the address."""
     if isinstance(error, av.error.ExitError):
         return "no answer in time"
@@ -53,7 +53,8 @@ def open_video(path: Path) -> av.container.InputContainer:
         return av.open(f"file:{path}", options={"protocol_whitelist": "file"})
     except (av.error.FFmpegError, OSError, ValueError) as e:
         raise SourceError(
-            f"{path} is no video that can be read: {why(e)}; expected MP4, MKV, WebM, AVI, MOV …"
+            f"{path} is no video that can be read: {error_reason(e)}; "
+            "expected MP4, MKV, WebM, AVI, MOV …"
         ) from e
 
 
@@ -68,7 +69,7 @@ def recorded_video(path: Path) -> Iterator[av.container.InputContainer]:
                 av.open(file, format="mp4", buffer_size=_BUFFER)
             )
         except (av.error.FFmpegError, OSError, ValueError) as e:
-            raise SourceError(f"{path} is no video that can be read: {why(e)}") from e
+            raise SourceError(f"{path} is no video that can be read: {error_reason(e)}") from e
         yield opened
 
 
@@ -141,7 +142,7 @@ def decode_video(
             raise SourceError(f"{name} holds no video frame that can be decoded")
     except (av.error.FFmpegError, OSError) as e:
         # A stream's own error repeats its address, with the password.
-        raise SourceError(f"{name}: reading failed: {why(e)}") from None if remote else e
+        raise SourceError(f"{name}: reading failed: {error_reason(e)}") from None if remote else e
     finally:
         if damaged:
             log.warning("%s: %d damaged packets left out", name, damaged)

@@ -20,8 +20,8 @@ import typer
 
 from live_digits import __version__
 from live_digits.cli import files, live, models
-from live_digits.cli.common import app, put, say
-from live_digits.core.errors import LiveDigitsError, reason
+from live_digits.cli.common import app, print_status, write_out
+from live_digits.core.errors import LiveDigitsError, one_line
 from live_digits.core.isolated_process import isolate_pools
 from live_digits.core.libraries import missing_library
 from live_digits.core.sanitize import sanitize
@@ -49,7 +49,7 @@ def _arguments(args: Sequence[str]) -> list[str]:
 
 def _version(asked: bool) -> None:
     if asked:
-        put(f"live-digits {__version__}")
+        write_out(f"live-digits {__version__}")
         raise typer.Exit
 
 
@@ -91,7 +91,7 @@ def invoke(args: Sequence[str]) -> int:
     try:
         return int(app(rest, prog_name="live-digits", standalone_mode=False) or 0)
     except KeyboardInterrupt:
-        say("interrupted")
+        print_status("interrupted")
         return 130
     except SystemExit as e:
         # So typer ends where the reader of a pipe has gone, and it is no failure.
@@ -102,14 +102,14 @@ def invoke(args: Sequence[str]) -> int:
         line = _line_of(e)
         if debug or line is None:
             raise
-        say(f"live-digits: {line}")
+        print_status(f"live-digits: {line}")
         return 2
 
 
 def _line_of(error: Exception) -> str | None:
     """The one line of an expected failure; None for what is a fault of this program."""
     if isinstance(error, LiveDigitsError):
-        return reason(error)
+        return one_line(error)
     if isinstance(error, ImportError):
         return missing_library(error)
     described = getattr(error, "format_message", None)

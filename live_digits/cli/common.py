@@ -81,19 +81,19 @@ SetsOption = Annotated[
 ]
 
 
-def say(text: str) -> None:
+def print_status(text: str) -> None:
     """Prints one line for the user on standard error, beside the results."""
     print(sanitize(text), file=sys.stderr, flush=True)
 
 
 def show(text: str) -> None:
     """Prints one line of the results."""
-    put(sanitize(text))
+    write_out(sanitize(text))
 
 
 def show_json(value: Any) -> None:
     """Prints one line of JSON."""
-    put(as_json(value))
+    write_out(as_json(value))
 
 
 def as_json(value: Any) -> str:
@@ -102,7 +102,7 @@ def as_json(value: Any) -> str:
     return json_line(value, ascii_only=encoding != "utf8")
 
 
-def put(text: str) -> None:
+def write_out(text: str) -> None:
     """Prints what is sanitized already, and may be several lines."""
     print(text, flush=True)
 
@@ -124,11 +124,11 @@ def settings_of(
         values["model", "name"] = model
     found = None if config else find_config()
     if found is not None and (line := chosen_by(found)):
-        say(line)
+        print_status(line)
     return load(config or found, overrides or (), profile, values)
 
 
-def loader_of(settings: Settings) -> Callable[[], Any]:
+def classifier_factory(settings: Settings) -> Callable[[], Any]:
     """What loads the model of the settings. The first is loaded here, to see that it is whole, and
     handed out at the first call."""
     from live_digits.reading import judge
@@ -148,7 +148,7 @@ def loader_of(settings: Settings) -> Callable[[], Any]:
     return load_next
 
 
-def hands_of(settings: Settings) -> Any:
+def open_hand_worker(settings: Settings) -> Any:
     """What looks for hands, or None; hands.mode=on fetches the model on first use."""
     from live_digits.hands.model_file import fetch_model, find_model
     from live_digits.hands.worker import open_hands
@@ -218,7 +218,7 @@ def progress_bar() -> Bar:
     )
 
 
-class Tenths:
+class LogProgress:
     """Long work where no bar can be drawn, as in a log: a line at each tenth of each stage."""
 
     def __init__(self) -> None:
@@ -228,12 +228,12 @@ class Tenths:
         tenth = 10 * done // max(1, total)
         if (stage, tenth) != self._told:
             self._told = stage, tenth
-            say(f"{stage} {10 * tenth} %{detail and ', ' + detail}")
+            print_status(f"{stage} {10 * tenth} %{detail and ', ' + detail}")
 
 
 def name_files(files: Sequence[Path]) -> None:
     for file in files:
-        say(f"written: {file}")
+        print_status(f"written: {file}")
 
 
 def print_table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -243,7 +243,7 @@ def print_table(title: str, names: Sequence[str], rows: Sequence[Sequence[str]])
         show(title)
         widths = [max(map(len, column)) for column in zip(names, *rows, strict=True)]
         for row in (names, *rows):
-            put("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)))
+            write_out("  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)))
         return
     from rich.console import Console
     from rich.table import Table

@@ -19,23 +19,23 @@ from live_digits.cli.common import (
     ProfileOption,
     SetOption,
     app,
+    classifier_factory,
     ended_by_signals,
-    hands_of,
     is_video,
-    loader_of,
+    open_hand_worker,
+    print_status,
     print_table,
     progress_bar,
-    put,
-    say,
     settings_of,
     show_json,
+    write_out,
 )
 from live_digits.cli.common import as_json as as_line
 from live_digits.core.errors import ConfigError
 from live_digits.core.sanitize import sanitize
 
 if TYPE_CHECKING:
-    from live_digits.app.batch import Batch, Read
+    from live_digits.app.batch import Batch, BatchResult
 
 
 @app.command()
@@ -62,23 +62,23 @@ def read(
     auto: AutoOption = False,
 ) -> int:
     """Reads pictures, folders and videos, in order. Exit code 1: something was left out."""
-    from live_digits.app.batch import CSV_HEADER, Batch, Saver
-    from live_digits.capture.image_files import quiet
+    from live_digits.app.batch import CSV_HEADER, AnnotatedWriter, Batch
+    from live_digits.capture.image_files import silence_opencv_log
     from live_digits.capture.sources import expand_inputs
 
     if json_ and csv:
         raise ConfigError("--json and --csv exclude each other; choose one")
     if rejected and not json_:
         raise ConfigError("--rejected adds to the lines of --json; give both")
-    quiet()
+    silence_opencv_log()
     settings = settings_of(config, set_, profile, model)
     files = expand_inputs(paths)
-    batch = Batch(files, settings, loader_of(settings)(), auto)
+    batch = Batch(files, settings, classifier_factory(settings)(), auto)
     if any(map(is_video, files)):
-        batch.hands = hands_of(settings)
-    saver = Saver(save, settings) if save else None
+        batch.hands = open_hand_worker(settings)
+    saver = AnnotatedWriter(save, settings) if save else None
     if csv:
-        put(",".join(CSV_HEADER))
+        write_out(",".join(CSV_HEADER))
     done = 0
     asked = threading.Event()
     try:
@@ -97,7 +97,7 @@ def read(
     return _left_out(batch, done)
 
 
-def _shown(item: Read, as_json: bool, as_csv: bool, rejected: bool) -> str:
+def _shown(item: BatchResult, as_json: bool, as_csv: bool, rejected: bool) -> str:
     """What is printed of one picture or frame; `rejected` adds to its JSON."""
     from live_digits.app.batch import csv_rows
 
@@ -113,17 +113,17 @@ def _shown(item: Read, as_json: bool, as_csv: bool, rejected: bool) -> str:
 
 def _left_out(batch: Batch, done: int) -> int:
     for reason in batch.skipped:
-        say(f"live-digits: {reason}")
+        print_status(f"live-digits: {reason}")
     if not batch.skipped:
         return 0
     return 1 if done else 2
 
 
 @contextlib.contextmanager
-def _progress(files: Sequence[Path]) -> Iterator[Callable[[Read, str], None]]:
+def _progress(files: Sequence[Path]) -> Iterator[Callable[[BatchResult, str], None]]:
     """Prints results, over a bar where a terminal shows it."""
     if not sys.stderr.isatty() or (len(files) == 1 and not is_video(files[0])):
-        yield lambda _, text: put(text) if text else None
+        yield lambda _, text: write_out(text) if text else None
         return
     from rich.text import Text
 
@@ -133,7 +133,7 @@ def _progress(files: Sequence[Path]) -> Iterator[Callable[[Read, str], None]]:
     with bar:
         task = bar.add_task("reading", total=len(files), detail="")
 
-        def show(item: Read, text: str) -> None:
+        def show(item: BatchResult, text: str) -> None:
             if item.reading.source != current["path"]:
                 current.update(path=item.reading.source, frames=0)
                 bar.advance(task, 1 if bar.tasks[0].fields["detail"] else 0)
@@ -145,7 +145,7 @@ def _progress(files: Sequence[Path]) -> Iterator[Callable[[Read, str], None]]:
             if text and both:
                 bar.console.print(Text(text), soft_wrap=True)
             elif text:
-                put(text)
+                write_out(text)
 
         yield show
         bar.update(task, completed=len(files), detail="done")
@@ -164,14 +164,14 @@ def recordings(
 ) -> int:
     """Lists recordings and repairs what a crash left; nothing is deleted. Exit code 1: damage is
     left."""
-    from live_digits.capture.image_files import quiet
-    from live_digits.recording.catalog import sessions
+    from live_digits.capture.image_files import silence_opencv_log
+    from live_digits.recording.catalog import list_recordings
 
-    quiet()
+    silence_opencv_log()
     chosen = folder or Path(settings_of(config, set_, None, None).recording.folder)
     rows, code = [], 0
     told = []
-    for s in sessions(chosen, repair=not check):
+    for s in list_recordings(chosen, repair=not check):
         code |= s.state in ("damaged", "torn")
         if json_:
             show_json(s.as_json())
@@ -188,9 +188,9 @@ def recordings(
         names = ("recording", "length", "size", "frames", "dropped", "parts", "raw", "state")
         print_table(f"recordings in {chosen}", (*names, "digits"), rows)
     for line in told:
-        say(line)
+        print_status(line)
     if not rows:
-        say(f"no recordings in {chosen}")
+        print_status(f"no recordings in {chosen}")
     return int(code)
 
 

@@ -22,10 +22,10 @@ from live_digits.cli.common import (
     SourceOption,
     WidthOption,
     app,
+    classifier_factory,
     ended_by_signals,
-    hands_of,
-    loader_of,
-    say,
+    open_hand_worker,
+    print_status,
     settings_of,
     show,
     show_json,
@@ -35,7 +35,7 @@ from live_digits.core.errors import ConfigError
 from live_digits.core.safe_files import open_target
 
 if TYPE_CHECKING:
-    from live_digits.app.outcome import Outcome
+    from live_digits.app.outcome import RunResult
     from live_digits.core.types import Reading
 
 SERVER_SECONDS = 10.0
@@ -85,7 +85,7 @@ def run(
 ) -> int:
     """The live window: boxes and digits over the moving picture. h shows the keys."""
     _writable(stats)
-    from live_digits.app.live import App, Options
+    from live_digits.app.live import App, RunOptions
     from live_digits.capture.sources import open_source
 
     logging.getLogger("live_digits").setLevel(logging.INFO)
@@ -96,21 +96,21 @@ def run(
             settings = replace(settings, recording=replace(settings.recording, raw="lossless"))
     if air or gestures:
         settings = replace(settings, hands=_asked_hands(settings.hands, gestures))
-    load_model = loader_of(settings)
+    load_model = classifier_factory(settings)
     display = None if no_window else _window(settings)
     if not no_window and display is None:
         duration, record = duration or SERVER_SECONDS, True
-        say(f"running without a window for {duration:g} s and recording")
+        print_status(f"running without a window for {duration:g} s and recording")
     opened = open_source(source, settings.source, every_frame=every_frame)
     if opened.note:
-        say(opened.note)
+        print_status(opened.note)
     each = _print_json if json_ else None
     kind = opened.info.kind
     paced = kind in ("camera", "stream") or (kind in ("video", "demo") and not every_frame)
-    options = Options(
+    options = RunOptions(
         record, duration, auto, config, each, live=paced, lockstep=every_frame, air=air
     )
-    live = App(settings, opened, load_model, display, options, hands_of(settings))
+    live = App(settings, opened, load_model, display, options, open_hand_worker(settings))
     with ended_by_signals(live.stop):
         outcome = live.run()
     code = _report(outcome, stats, quiet=json_, windowed=display is not None)
@@ -126,7 +126,7 @@ def _window(settings: Settings) -> Any:
     try:
         return Window(settings.pipeline, settings.window.width)
     except DisplayError as e:
-        say(str(e))
+        print_status(str(e))
         return None
 
 
@@ -152,14 +152,16 @@ def _print_json(reading: Reading) -> None:
     show_json(reading.as_dict())
 
 
-def _report(outcome: Outcome, stats: Path | None, *, quiet: bool, windowed: bool) -> int:
+def _report(outcome: RunResult, stats: Path | None, *, quiet: bool, windowed: bool) -> int:
     """Says what came of a run; its exit code."""
     if not quiet and not windowed:
         for line in outcome.lines or ("no digits read",):
             show(line)
     for summary in outcome.recordings:
         lost = f", {summary.dropped} frames dropped" if summary.dropped else ""
-        say(f"recorded {summary.frames} frames, {summary.seconds:.1f} s{lost}: {summary.path}")
+        print_status(
+            f"recorded {summary.frames} frames, {summary.seconds:.1f} s{lost}: {summary.path}"
+        )
     if stats is not None:
         try:
             with os.fdopen(open_target(stats), "w", encoding="utf-8") as file:
@@ -168,7 +170,7 @@ def _report(outcome: Outcome, stats: Path | None, *, quiet: bool, windowed: bool
         except OSError as e:
             raise ConfigError(f"--stats {stats} cannot be written: {e.strerror or e}") from e
     for error in outcome.errors:
-        say(f"live-digits: {error}")
+        print_status(f"live-digits: {error}")
     return 1 if outcome.errors else 0
 
 
@@ -187,16 +189,16 @@ def cameras() -> int:
         if camera.note:
             show(f"   {camera.note}")
     if not there:
-        say("no camera is connected; --source demo shows the built-in scene")
+        print_status("no camera is connected; --source demo shows the built-in scene")
     return 0
 
 
 @app.command()
 def doctor() -> int:
     """Says what works on this machine and what is missing. Exit code 1: the window cannot run."""
-    from live_digits.app.doctor import examine
+    from live_digits.app.doctor import run_checks
 
-    checks = examine()
+    checks = run_checks()
     for check in checks:
         show(f"{'ok ' if check.good else 'no '} {check.what}: {check.found}")
     return 0 if all(c.good or not c.needed for c in checks) else 1

@@ -11,18 +11,18 @@ import typer
 
 from live_digits.cli.common import (
     ConfigOption,
+    LogProgress,
     MnistOption,
     ModelOption,
     ProfileOption,
     SetOption,
     SetsOption,
-    Tenths,
     app,
-    loader_of,
+    classifier_factory,
     name_files,
+    print_status,
     print_table,
     progress_bar,
-    say,
     settings_of,
     show,
     show_json,
@@ -55,7 +55,7 @@ def evaluate(
     from live_digits.training import evaluate as ev
 
     settings = settings_of(config, set_, profile, model)
-    net = loader_of(settings)()
+    net = classifier_factory(settings)()
     try:
         if Path(data).is_dir() or Path(data).name == "truth.json":
             return _evaluate_folder(Path(data), settings, net, out, json_)
@@ -104,7 +104,7 @@ def _evaluate_folder(folder: Path, settings: Settings, net: Any, out: Path, as_j
         if worst:
             show("confused: " + "  ".join(f"{t} as {r}: {n}" for (t, r), n in worst))
     for name in report.unread:
-        say(f"live-digits: {name} could not be read and counts as empty")
+        print_status(f"live-digits: {name} could not be read and counts as empty")
     name_files(report.files)
     return 1 if report.unread else 0
 
@@ -146,7 +146,7 @@ def train(
 
     from live_digits.training import train as training
 
-    bar, log = progress_bar(), Tenths()
+    bar, log = progress_bar(), LogProgress()
     shown = sys.stderr.isatty()
     with bar if shown else contextlib.nullcontext():
         task = bar.add_task("loading", total=None, detail="")
@@ -165,7 +165,7 @@ def train(
         try:
             trained = training.train(
                 name, out, mnist, sets, seed, epochs, quick, progress,
-                above if shown else say, fonts=fonts,
+                above if shown else print_status, fonts=fonts,
                 backgrounds=backgrounds, rooms=rooms, cache=cache,
             )  # fmt: skip
         except OSError as e:
@@ -173,7 +173,7 @@ def train(
     metrics = trained.card["metrics"]["test_accuracy"]
     for key, value in metrics.items():
         show(f"{key}: {value:.4f}")
-    say(f"written: {trained.path}")
+    print_status(f"written: {trained.path}")
     return 0
 
 
@@ -209,9 +209,9 @@ def bench(
         for title, names, rows in benchmark.tables(found):
             print_table(title, names, rows)
     for failure in found.failures:
-        say(f"live-digits: {failure}")
+        print_status(f"live-digits: {failure}")
     if files:
         name_files(files.write(found))
         for note in files.notes:
-            say(note)
+            print_status(note)
     return int(bool(found.failures))

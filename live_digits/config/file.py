@@ -19,20 +19,20 @@ import platformdirs
 import yaml
 
 from live_digits.config.settings import (
-    Option,
     Settings,
+    SettingSpec,
     as_dict,
     checked_value,
     nearest,
     option_of,
     profile_defaults,
     sections,
-    shown,
+    value_text,
 )
 from live_digits.core.errors import ConfigError
 from live_digits.core.package_data import data_folder
 from live_digits.core.safe_files import replacing
-from live_digits.core.safe_yaml import YAML_FAULTS, NotPlainError, check_yaml, read_bytes
+from live_digits.core.safe_yaml import YAML_FAULTS, UnsafeYamlError, check_yaml, read_bytes
 from live_digits.core.sanitize import sanitize
 
 _LARGEST = 200_000
@@ -74,7 +74,7 @@ def _places_of(node: Any) -> dict[tuple[str, ...], tuple[int, str]]:
     def note(path: tuple[str, ...], key: yaml.Node, value: yaml.Node) -> None:
         line = key.start_mark.line + 1
         if path in places:
-            raise ConfigError(f"line {line}: {shown('.'.join(path))} stands twice; keep one")
+            raise ConfigError(f"line {line}: {value_text('.'.join(path))} stands twice; keep one")
         places[path] = line, str(value.value) if isinstance(value, yaml.ScalarNode) else ""
 
     for key, value in node.value if isinstance(node, yaml.MappingNode) else ():
@@ -119,7 +119,7 @@ def parse(text: str, name: str = "config") -> dict[str, dict[str, Any]]:
         where = f", line {mark.line + 1}" if mark else ""
         what = " ".join(str(getattr(e, "problem", None) or e).split())
         raise ConfigError(f"{name}{where}: not valid YAML: {what}") from e
-    except NotPlainError as e:
+    except UnsafeYamlError as e:
         raise ConfigError(f"{name}, {e}; a config file is sections of plain settings") from e
     except YAML_FAULTS as e:
         raise ConfigError(f"{name}: not a config file: {type(e).__name__}: {e}") from e
@@ -133,21 +133,23 @@ def parse(text: str, name: str = "config") -> dict[str, dict[str, Any]]:
         raise ConfigError(f"{name}, {e}") from e
     found: dict[str, dict[str, Any]] = {}
     for title, entries in content.items():
-        section = title if isinstance(title, str) else shown(title)
+        section = title if isinstance(title, str) else value_text(title)
         line, _ = places.get((section,), (0, ""))
         where = f"{name}, line {line}" if line else name
         if section not in sections():
             known = sections()
             raise ConfigError(
-                f"{where}: unknown section {shown(section)}{nearest(section, known)}; there are "
-                f"{', '.join(known)}"
+                f"{where}: unknown section {value_text(section)}{nearest(section, known)}; there "
+                f"are {', '.join(known)}"
             )
         if entries is None:
             continue
         if not isinstance(entries, dict):
-            raise ConfigError(f"{where}: {section} is {shown(entries)}, expected settings under it")
+            raise ConfigError(
+                f"{where}: {section} is {value_text(entries)}, expected settings under it"
+            )
         for label, value in entries.items():
-            key = label if isinstance(label, str) else shown(label)
+            key = label if isinstance(label, str) else value_text(label)
             line, written = places.get((section, key), (line, ""))
             try:
                 value = _as_meant(section, key, value, written)
@@ -294,7 +296,7 @@ def documented() -> str:
     for section, kind in sections().items():
         lines += ["", f"# {' '.join((kind.__doc__ or '').split())}", f"{section}:"]
         for f in fields(kind):
-            option: Option = f.metadata["option"]
+            option: SettingSpec = f.metadata["option"]
             allowed = "" if option.allowed() == "any text" else f" ({option.allowed()})"
             value = getattr(kind(), f.name)
             written = json.dumps(value) if isinstance(value, (str, bool)) else f"{value:g}"

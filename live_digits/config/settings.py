@@ -23,7 +23,7 @@ PROFILES = ("paper", "classic")
 
 
 @dataclass(frozen=True, slots=True)
-class Option:
+class SettingSpec:
     """What a setting may hold. `low`, `high` and `step` are inclusive and in the setting's unit."""
 
     help: str
@@ -44,14 +44,14 @@ class Option:
 
 
 def _option(default: Any, help: str, **limits: Any) -> Any:
-    return field(default=default, metadata={"option": Option(help=help, **limits)})
+    return field(default=default, metadata={"option": SettingSpec(help=help, **limits)})
 
 
-def option_of(section: Any, name: str) -> Option:
+def option_of(section: Any, name: str) -> SettingSpec:
     """The declaration of one setting, e.g. `option_of(PipelineSettings, "blur")`."""
     for f in fields(section):
         if f.name == name:
-            found: Option = f.metadata["option"]
+            found: SettingSpec = f.metadata["option"]
             return found
     raise KeyError(name)
 
@@ -236,7 +236,7 @@ TRACKBARS: tuple[str, ...] = tuple(
 """The pipeline's settings that have a slider, in the order shown."""
 
 
-def slider_max(option: Option) -> int:
+def slider_max(option: SettingSpec) -> int:
     """The last position of a slider that begins at 0."""
     if option.choices:
         return len(option.choices) - 1
@@ -245,7 +245,7 @@ def slider_max(option: Option) -> int:
     return int((option.high - option.low) // option.step)
 
 
-def from_slider(option: Option, position: int) -> int:
+def from_slider(option: SettingSpec, position: int) -> int:
     """The value at a slider's position; positions outside are taken as the nearest inside."""
     position = max(0, min(position, slider_max(option)))
     if option.choices:
@@ -254,7 +254,7 @@ def from_slider(option: Option, position: int) -> int:
     return int(option.low + position * option.step)
 
 
-def to_slider(option: Option, value: int) -> int:
+def to_slider(option: SettingSpec, value: int) -> int:
     """The position whose value is nearest to `value`."""
     return min(range(slider_max(option) + 1), key=lambda p: abs(from_slider(option, p) - value))
 
@@ -284,19 +284,20 @@ def checked_value(section: str, key: str, value: Any) -> Any:
     known = sections()
     if section not in known:
         raise ConfigError(
-            f"unknown section {shown(section)}{nearest(section, known)}; there are "
+            f"unknown section {value_text(section)}{nearest(section, known)}; there are "
             f"{', '.join(known)}"
         )
     names = [f.name for f in fields(known[section])]
     if key not in names:
         raise ConfigError(
-            f"unknown setting {shown(f'{section}.{key}')}{nearest(key, names)}; {section} has "
+            f"unknown setting {value_text(f'{section}.{key}')}{nearest(key, names)}; {section} has "
             f"{', '.join(names)}"
         )
     option = option_of(known[section], key)
     default = getattr(known[section](), key)
     wrong = ConfigError(
-        f"{section}.{key} is {shown(value)}, expected {_kind(default)} {option.allowed()}".rstrip()
+        f"{section}.{key} is {value_text(value)}, expected "
+        f"{_kind(default)} {option.allowed()}".rstrip()
     )
     value = _typed(value, default, wrong)
     if option.choices and value not in option.choices:
@@ -309,7 +310,7 @@ def checked_value(section: str, key: str, value: Any) -> Any:
     return value
 
 
-def shown(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A wrong value as a message repeats it."""
     try:
         text = repr(value)

@@ -27,7 +27,7 @@ _BARE = re.compile(r"([^\s/@:'\"]{2,}):\S+@")
 """A password in what is no whole URL: user:password@host."""
 
 
-def reason(error: BaseException | None) -> str:
+def one_line(error: BaseException | None) -> str:
     """What an error says, on one line, without the file that it names; its type where it says
     nothing."""
     text = str(getattr(error, "strerror", None) or error)

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from live_digits.core.errors import reason
+from live_digits.core.errors import one_line
 from live_digits.core.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -309,7 +309,7 @@ def _serve() -> None:
         except EOFError:
             return
         except Exception as e:
-            text = reason(e).encode("utf-8", "replace")[:_MAX_ERROR_BYTES]
+            text = one_line(e).encode("utf-8", "replace")[:_MAX_ERROR_BYTES]
             answers.write(_Answer.pack(1, len(text), 0) + text)
         else:
             answers.write(_Answer.pack(0, *table.shape))

@@ -23,7 +23,7 @@ YAML_FAULTS = (RecursionError, ValueError, ArithmeticError)
 """What PyYAML raises besides its own errors for dates and numbers that are impossible."""
 
 
-class NotPlainError(ValueError):
+class UnsafeYamlError(ValueError):
     """A YAML text is more than data: `line` (from 1) and what is there."""
 
     def __init__(self, line: int, what: str) -> None:
@@ -55,6 +55,6 @@ def check_yaml(text: str) -> None:
         depth += isinstance(token, _OPEN) - isinstance(token, _CLOSE)
         line = token.start_mark.line + 1
         if isinstance(token, _NO_USE):
-            raise NotPlainError(line, "anchors, aliases and tags have no use here")
+            raise UnsafeYamlError(line, "anchors, aliases and tags have no use here")
         if depth > MOST_DEPTH:
-            raise NotPlainError(line, f"nested deeper than {MOST_DEPTH} levels")
+            raise UnsafeYamlError(line, f"nested deeper than {MOST_DEPTH} levels")

@@ -122,14 +122,14 @@ class Candidate:
     """
 
     box: Box
-    pieces: frozenset[int]
-    primary: bool = True
+    component_ids: frozenset[int]
+    is_whole: bool = True
     ink: int = 0
-    dark: int = 0
+    contrast: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Stages:
+class StageImages:
     """The pictures between the steps, all uint8 grey at the working resolution."""
 
     grey: Image
@@ -323,7 +323,7 @@ VIEWS = ("result", "grey", "blur", "edges", "dilated", "ink", "grid")
 
 
 @dataclass(frozen=True, slots=True)
-class Ring:
+class GestureProgress:
     """A gesture that is being made: its name, how far it has come (0…1), and where the hand is, as
     shares of the picture's width and height."""
 
@@ -334,7 +334,7 @@ class Ring:
 
 
 @dataclass(frozen=True, slots=True)
-class Air:
+class AirDrawing:
     """What is written in the air: strokes and the finger's tip as points of shares (0…1) of the
     picture's width and height, and the number so far. `down`: the finger draws."""
 
@@ -345,7 +345,7 @@ class Air:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class HudStatus:
     """What the overlay writes beside the picture."""
 
     source: str = ""
@@ -369,8 +369,8 @@ class Status:
     """Seconds since the last frame of a source whose signal is gone."""
     message: str = ""
     error: str = ""
-    ring: Ring | None = None
-    air: Air | None = None
+    ring: GestureProgress | None = None
+    air: AirDrawing | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ Tool = TypeVar("Tool")
 Answer = TypeVar("Answer")
 
 
-class _Life:
+class _ThreadRun:
     """One thread of a worker, until it ends or is left behind."""
 
     def __init__(self) -> None:
@@ -73,7 +73,7 @@ class Worker(ABC, Generic[Request, Tool, Answer]):
         self._asked: Request | None = None
         self._running: Request | None = None
         self._in_a_row = 0
-        self._life: _Life | None = None
+        self._life: _ThreadRun | None = None
         self._watched = 0.0
 
     def start(self) -> None:
@@ -147,12 +147,12 @@ class Worker(ABC, Generic[Request, Tool, Answer]):
     # --- the thread ---
 
     def _begin(self) -> None:
-        life = self._life = _Life()
+        life = self._life = _ThreadRun()
         life.limit = LOADING
         life.thread = threading.Thread(target=self._run, args=(life,), name=self.name, daemon=True)
         life.thread.start()
 
-    def _run(self, life: _Life) -> None:
+    def _run(self, life: _ThreadRun) -> None:
         self._settle()
         tool: Tool | None = None
         while not self._stop.is_set() and not life.over:
@@ -177,11 +177,11 @@ class Worker(ABC, Generic[Request, Tool, Answer]):
         if tool is not None:
             self._free(tool)
 
-    def _beat(self, life: _Life, limit: float) -> None:
+    def _beat(self, life: _ThreadRun, limit: float) -> None:
         with self._condition:
             life.age, life.limit = 0.0, limit
 
-    def _take(self, life: _Life) -> Request | None:
+    def _take(self, life: _ThreadRun) -> Request | None:
         with self._condition:
             if self._asked is None and not self._stop.is_set():
                 self._condition.wait(_IDLE)
@@ -193,7 +193,7 @@ class Worker(ABC, Generic[Request, Tool, Answer]):
                 life.age, life.limit = 0.0, self._patience
             return request
 
-    def _done(self, life: _Life, request: Request, answer: Answer, seconds: float) -> None:
+    def _done(self, life: _ThreadRun, request: Request, answer: Answer, seconds: float) -> None:
         with self._condition:
             if life.over:
                 return
@@ -202,7 +202,7 @@ class Worker(ABC, Generic[Request, Tool, Answer]):
             self._in_a_row, self.error = 0, None
             self._condition.notify_all()
 
-    def _failed(self, life: _Life, error: Exception, *, loaded: bool) -> bool:
+    def _failed(self, life: _ThreadRun, error: Exception, *, loaded: bool) -> bool:
         """Notes a failure; whether the thread goes on."""
         with self._condition:
             if life.over:
@@ -216,7 +216,7 @@ class Worker(ABC, Generic[Request, Tool, Answer]):
             self._give_up()
             return False
 
-    def _replace(self, life: _Life) -> None:
+    def _replace(self, life: _ThreadRun) -> None:
         error = WorkerError(f"no answer for {life.limit:g} s")
         life.over, life.limit = True, 0.0
         self._running = None

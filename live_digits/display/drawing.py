@@ -30,23 +30,25 @@ def unit_of(image: Image) -> float:
     return float(max(SMALLEST, image.shape[0] / _REFERENCE))
 
 
-def measure(text: str, size: float) -> tuple[int, int]:
+def text_size(text: str, size: float) -> tuple[int, int]:
     """Width and height of a text in pixels."""
-    (w, h), _ = cv2.getTextSize(sanitize(text), _FONT, size, weight_of(size))
+    (w, h), _ = cv2.getTextSize(sanitize(text), _FONT, size, line_thickness(size))
     return int(w), int(h)
 
 
-def weight_of(size: float) -> int:
+def line_thickness(size: float) -> int:
     """How thick the strokes of a text are, pixels."""
     return max(1, round(size * 1.4))
 
 
-def write(image: Image, text: str, x: int, y: int, size: float, colour: Any = WHITE) -> None:
+def draw_text(image: Image, text: str, x: int, y: int, size: float, colour: Any = WHITE) -> None:
     """Writes a text whose lower left corner is at x, y."""
-    cv2.putText(image, sanitize(text), (x, y), _FONT, size, colour, weight_of(size), cv2.LINE_AA)
+    cv2.putText(
+        image, sanitize(text), (x, y), _FONT, size, colour, line_thickness(size), cv2.LINE_AA
+    )
 
 
-def plate(image: Image, x: int, y: int, w: int, h: int, colour: Any = PLATE) -> None:
+def fill_panel(image: Image, x: int, y: int, w: int, h: int, colour: Any = PLATE) -> None:
     """Darkens a rectangle, what lies under it shines through."""
     part = image[max(0, y) : max(0, y + h), max(0, x) : max(0, x + w)]
     if part.size:
@@ -54,42 +56,42 @@ def plate(image: Image, x: int, y: int, w: int, h: int, colour: Any = PLATE) -> 
         cv2.addWeighted(ground, _PLATE_SHARE, part, 1 - _PLATE_SHARE, 0, dst=part)
 
 
-def fitting(text: str, width: float, height: float) -> float:
+def font_scale_to_fit(text: str, width: float, height: float) -> float:
     """The size at which a text fills a width or a height, pixels, whichever comes first."""
-    w, h = measure(text, 1.0)
+    w, h = text_size(text, 1.0)
     return float(max(TINY, min(width / w, height / h)))
 
 
-def first(lines: Sequence[str], most: int) -> list[str]:
+def limit_lines(lines: Sequence[str], most: int) -> list[str]:
     """All lines, or the first `most` and an ellipsis."""
     return list(lines) if len(lines) <= most else [*lines[: max(0, most)], "..."]
 
 
-def cut(text: str, size: float, width: int) -> str:
+def truncate(text: str, size: float, width: int) -> str:
     """The text, or its beginning and an ellipsis where it is wider than `width`."""
-    if measure(text, size)[0] <= width:
+    if text_size(text, size)[0] <= width:
         return text
-    while text and measure(f"{text}...", size)[0] > width:
+    while text and text_size(f"{text}...", size)[0] > width:
         text = text[:-1]
     return f"{text}..."
 
 
 def _parts_of(word: str, size: float, width: int) -> Iterator[str]:
     """The word, or parts of it (a long path) no wider than `width`."""
-    while len(word) > 1 and measure(word, size)[0] > width:
+    while len(word) > 1 and text_size(word, size)[0] > width:
         end = len(word) - 1
-        while end > 1 and measure(word[:end], size)[0] > width:
+        while end > 1 and text_size(word[:end], size)[0] > width:
             end -= 1
         yield word[:end]
         word = word[end:]
     yield word
 
 
-def wrapped(text: str, size: float, width: int) -> list[str]:
+def wrap_text(text: str, size: float, width: int) -> list[str]:
     """The text in lines no wider than `width`."""
     lines: list[str] = []
     for word in (part for w in text.split() for part in _parts_of(w, size, width)):
-        if lines and measure(f"{lines[-1]} {word}", size)[0] <= width:
+        if lines and text_size(f"{lines[-1]} {word}", size)[0] <= width:
             lines[-1] += f" {word}"
         else:
             lines.append(word)

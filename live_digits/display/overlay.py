@@ -12,7 +12,15 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits.core.types import Air, Box, Digit, Image, Reading, Ring, Status
+from live_digits.core.types import (
+    AirDrawing,
+    Box,
+    Digit,
+    GestureProgress,
+    HudStatus,
+    Image,
+    Reading,
+)
 from live_digits.display.drawing import (
     PAD,
     PLATE,
@@ -20,15 +28,15 @@ from live_digits.display.drawing import (
     TEXT,
     TINY,
     WHITE,
-    cut,
-    first,
-    fitting,
-    measure,
-    plate,
+    draw_text,
+    fill_panel,
+    font_scale_to_fit,
+    limit_lines,
+    line_thickness,
+    text_size,
+    truncate,
     unit_of,
-    weight_of,
-    wrapped,
-    write,
+    wrap_text,
 )
 from live_digits.display.keymap import KEYMAP
 
@@ -58,17 +66,17 @@ _MOST_LINES = 14
 """Text lines listed at most; a page of more ends with an ellipsis."""
 
 
-def draw(image: Image, reading: Reading, status: Status, confidence: bool = True) -> Image:
+def draw(image: Image, reading: Reading, status: HudStatus, confidence: bool = True) -> Image:
     """The annotated picture: uint8 BGR, the size of `image` (uint8 BGR H×W×3).
 
     `reading` is in the pixels of `image`; `confidence` writes each digit's percentage.
     """
-    out = annotate(image, reading, confidence)
-    decorate(out, status)
+    out = draw_readings(image, reading, confidence)
+    draw_hud(out, status)
     return out
 
 
-def annotate(image: Image, reading: Reading, confidence: bool = True) -> Image:
+def draw_readings(image: Image, reading: Reading, confidence: bool = True) -> Image:
     """The picture with its boxes, digits and text lines, without a status bar."""
     out: Image = np.array(image, np.uint8)
     unit = unit_of(out)
@@ -84,7 +92,7 @@ def annotate(image: Image, reading: Reading, confidence: bool = True) -> Image:
     return out
 
 
-def decorate(out: Image, status: Status) -> None:
+def draw_hud(out: Image, status: HudStatus) -> None:
     """Greys `out` where the signal is gone, then writes the status bar, recording mark, messages
     and help onto it."""
     unit = unit_of(out)
@@ -115,9 +123,11 @@ def _no_signal(image: Image, seconds: float) -> None:
     image[:] = cv2.convertScaleAbs(grey, alpha=_GREYED, beta=_GREYED_LIFT)[..., None]
     title, below = "NO SIGNAL", f"last frame {_ago(seconds)} ago"
     room = max(_SIGNAL_WIDTH * width, min(_SIGNAL_PIXELS, 0.92 * width))
-    size = fitting(title, room, max(_SIGNAL_HEIGHT * height, min(_SIGNAL_PIXELS / 8, height / 3)))
-    small = min(max(0.5 * size, _SMALLEST_BELOW), fitting(below, room, height / 4))
-    (w, h), (sw, sh) = measure(title, size), measure(below, small)
+    size = font_scale_to_fit(
+        title, room, max(_SIGNAL_HEIGHT * height, min(_SIGNAL_PIXELS / 8, height / 3))
+    )
+    small = min(max(0.5 * size, _SMALLEST_BELOW), font_scale_to_fit(below, room, height / 4))
+    (w, h), (sw, sh) = text_size(title, size), text_size(below, small)
     pad = max(1, round(0.6 * h))
     if height < _ROOM_FOR_BAR:
         below, sw, sh = "", 0, 0
@@ -126,9 +136,9 @@ def _no_signal(image: Image, seconds: float) -> None:
     wide = max(w, sw) + 2 * pad
     left = max(0, (width - wide) // 2)
     cv2.rectangle(image, (left, max(0, y)), (left + wide, y + tall), PLATE, cv2.FILLED)
-    cv2.rectangle(image, (left, max(0, y)), (left + wide, y + tall), _ALARM, weight_of(size))
-    write(image, title, x, y + pad + h, size)
-    write(image, below, (width - sw) // 2, y + 2 * pad + h + sh, small, SOFT)
+    cv2.rectangle(image, (left, max(0, y)), (left + wide, y + tall), _ALARM, line_thickness(size))
+    draw_text(image, title, x, y + pad + h, size)
+    draw_text(image, below, (width - sw) // 2, y + 2 * pad + h + sh, small, SOFT)
 
 
 def _ago(seconds: float) -> str:
@@ -153,10 +163,10 @@ def _digit(image: Image, digit: Digit, unit: float, confidence: bool) -> None:
     _frame(image, around, colour, max(1, round(1.6 * unit)))
     size = float(np.clip(box.h / 60, 0.55 * unit, 1.25 * unit))
     text = str(digit.digit)
-    w, h = measure(text, size)
+    w, h = text_size(text, size)
     small = size * 0.5
     extra = f"{digit.confidence * 100:.0f}" if confidence else ""
-    ew, _ = measure(extra, small) if extra else (0, 0)
+    ew, _ = text_size(extra, small) if extra else (0, 0)
     pad = max(2, round(3 * unit))
     plate_w, plate_h = w + 2 * pad + (ew + pad if extra else 0), h + 2 * pad
     x = int(np.clip(around.x, 0, max(0, image.shape[1] - plate_w)))
@@ -166,9 +176,9 @@ def _digit(image: Image, digit: Digit, unit: float, confidence: bool) -> None:
     y = max(0, y)
     cv2.rectangle(image, (x, y), (x + plate_w, y + plate_h), PLATE, cv2.FILLED)
     cv2.rectangle(image, (x, y), (x + max(2, pad - 1), y + plate_h), colour, cv2.FILLED)
-    write(image, text, x + pad + max(1, pad // 2), y + pad + h, size)
+    draw_text(image, text, x + pad + max(1, pad // 2), y + pad + h, size)
     if extra:
-        write(image, extra, x + w + 2 * pad + pad // 2, y + pad + h, small, SOFT)
+        draw_text(image, extra, x + w + 2 * pad + pad // 2, y + pad + h, small, SOFT)
 
 
 def _dots(image: Image, box: Box, unit: float) -> None:
@@ -181,43 +191,43 @@ def _dots(image: Image, box: Box, unit: float) -> None:
         cv2.circle(image, at, r, WHITE, cv2.FILLED, cv2.LINE_AA)
 
 
-def _bar(image: Image, status: Status, unit: float) -> None:
+def _bar(image: Image, status: HudStatus, unit: float) -> None:
     """The line on top: what is seen, how fast, and whether it records. Long bars lose their last
     parts rather than run out of the picture."""
     size = TEXT * unit
-    _, h = measure("Ag0", size)
+    _, h = text_size("Ag0", size)
     pad = round(PAD * unit)
     width = image.shape[1]
-    plate(image, 0, 0, width, h + 2 * pad)
+    fill_panel(image, 0, 0, width, h + 2 * pad)
     right = width - pad
     if status.recording_s is not None:
         minutes, seconds = divmod(int(status.recording_s), 60)
         text = f"{minutes:02d}:{seconds:02d}"
         if status.recording_dropped:
             text += f" ({status.recording_dropped} lost)"
-        w, _ = measure(text, size)
+        w, _ = text_size(text, size)
         right -= w
-        write(image, text, right, pad + h, size)
+        draw_text(image, text, right, pad + h, size)
         radius = max(3, round(5.5 * unit))
         right -= 2 * radius + pad // 2
         at = right + radius, pad + h // 2
         cv2.circle(image, at, radius, _ALARM, cv2.FILLED, cv2.LINE_AA)
         right -= pad
     if status.frozen:
-        w, _ = measure("FROZEN", size)
+        w, _ = text_size("FROZEN", size)
         right -= w
-        write(image, "FROZEN", right, pad + h, size, _UNSURE)
+        draw_text(image, "FROZEN", right, pad + h, size, _UNSURE)
         right -= pad
     x = pad
     for i, part in enumerate(_parts(status)):
-        w, _ = measure(part, size)
+        w, _ = text_size(part, size)
         if x + w > right:
             break
-        write(image, part, x, pad + h, size, WHITE if i in (0, 2) else SOFT)
+        draw_text(image, part, x, pad + h, size, WHITE if i in (0, 2) else SOFT)
         x += w + round(1.6 * pad)
 
 
-def _parts(status: Status) -> list[str]:
+def _parts(status: HudStatus) -> list[str]:
     """The pieces of the bar, the most important first."""
     parts = [
         status.source or "no source",
@@ -237,13 +247,13 @@ def _parts(status: Status) -> list[str]:
     return parts
 
 
-def _sparse(status: Status) -> str:
+def _sparse(status: HudStatus) -> str:
     """How often vision looks, where that is not at every frame: the machine cannot do more."""
     sparse = 0 < status.vision_fps < _EVERY_FRAME * status.fps
     return f", {status.vision_fps:.0f} times a second" if sparse else ""
 
 
-def _air(image: Image, air: Air, unit: float) -> None:
+def _air(image: Image, air: AirDrawing, unit: float) -> None:
     """Strokes where the finger drew them, its tip, and the number so far in the corner."""
     height, width = image.shape[:2]
     size = np.array([width, height], np.float32)
@@ -259,20 +269,20 @@ def _air(image: Image, air: Air, unit: float) -> None:
     digits, caption = 2.2 * unit, TEXT * unit
     pad = round(PAD * unit)
     number = air.number or " "
-    while len(number) > 1 and measure(number, digits)[0] > width // 2:
+    while len(number) > 1 and text_size(number, digits)[0] > width // 2:
         number = number[1:]
-    (w, h), (name_w, name_h) = measure(number, digits), measure(_AIR_NAME, caption)
-    _, digit_h = measure("0", digits)
+    (w, h), (name_w, name_h) = text_size(number, digits), text_size(_AIR_NAME, caption)
+    _, digit_h = text_size("0", digits)
     plate_w, plate_h = max(w, name_w) + 4 * pad, max(h, digit_h) + name_h + 4 * pad
     x, y = width - pad - plate_w, height - pad - plate_h
-    plate(image, x, y, plate_w, plate_h)
-    plate(image, x, y, plate_w, plate_h)
+    fill_panel(image, x, y, plate_w, plate_h)
+    fill_panel(image, x, y, plate_w, plate_h)
     name_x = x + (plate_w - name_w) // 2
-    write(image, _AIR_NAME, name_x, y + pad + name_h, caption, SOFT)
-    write(image, number, x + (plate_w - w) // 2, y + plate_h - pad, digits, _INK)
+    draw_text(image, _AIR_NAME, name_x, y + pad + name_h, caption, SOFT)
+    draw_text(image, number, x + (plate_w - w) // 2, y + plate_h - pad, digits, _INK)
 
 
-def _ring(image: Image, ring: Ring, unit: float) -> None:
+def _ring(image: Image, ring: GestureProgress, unit: float) -> None:
     """A ring around the wrist that fills while a gesture is held, and the gesture's name."""
     height, width = image.shape[:2]
     radius, thick = round(34 * unit), max(3, round(7 * unit))
@@ -283,14 +293,14 @@ def _ring(image: Image, ring: Ring, unit: float) -> None:
     cv2.ellipse(image, (x, y), size, 0, 0, 360, _QUIET, thick, cv2.LINE_AA)
     cv2.ellipse(image, (x, y), size, -90, 0, 360 * ring.share, _SURE, thick, cv2.LINE_AA)
     name = ring.name.replace("_", " ")
-    w, h = measure(name, TEXT * unit)
+    w, h = text_size(name, TEXT * unit)
     pad = round(PAD * unit)
     left = int(np.clip(x - w // 2 - pad, 0, max(0, width - w - 2 * pad)))
     top = y - radius - thick - h - 3 * pad
     if top < 0:
         top = y + radius + thick + pad
-    plate(image, left, top, w + 2 * pad, h + 2 * pad)
-    write(image, name, left + pad, top + pad + h, TEXT * unit)
+    fill_panel(image, left, top, w + 2 * pad, h + 2 * pad)
+    draw_text(image, name, left + pad, top + pad + h, TEXT * unit)
 
 
 def _lines(image: Image, lines: Sequence[str], unit: float) -> None:
@@ -298,34 +308,34 @@ def _lines(image: Image, lines: Sequence[str], unit: float) -> None:
     if not lines:
         return
     size = 0.72 * unit
-    _, h = measure("0", size)
+    _, h = text_size("0", size)
     pad = round(PAD * unit)
     step = h + pad
     most = min(_MOST_LINES, (image.shape[0] - 5 * pad) // step - 1)
     width = image.shape[1] - 4 * pad
-    shown = [cut(line, size, width) for line in first(lines, most)]
-    sizes = [measure(line, size) for line in shown]
+    shown = [truncate(line, size, width) for line in limit_lines(lines, most)]
+    sizes = [text_size(line, size) for line in shown]
     w = max(s[0] for s in sizes) + 2 * pad
     x, y = pad, image.shape[0] - pad - len(shown) * step - pad
-    plate(image, x, y, w, len(shown) * step + pad)
+    fill_panel(image, x, y, w, len(shown) * step + pad)
     for i, line in enumerate(shown):
-        write(image, line, x + pad, y + pad + h + i * step, size)
+        draw_text(image, line, x + pad, y + pad + h + i * step, size)
 
 
 def _note(image: Image, text: str, unit: float, colour: Any) -> None:
     """A message at the lower edge, in the middle."""
     size = 0.6 * unit
     pad = round(PAD * unit)
-    _, h = measure("Ag0", size)
+    _, h = text_size("Ag0", size)
     step = h + pad
     most = (image.shape[0] - 3 * pad) // step - 1
-    rows = first(wrapped(text, size, round(image.shape[1] * 0.7)), most)
-    w = max(measure(line, size)[0] for line in rows)
+    rows = limit_lines(wrap_text(text, size, round(image.shape[1] * 0.7)), most)
+    w = max(text_size(line, size)[0] for line in rows)
     x = (image.shape[1] - w) // 2 - pad
     y = image.shape[0] - 2 * pad - len(rows) * step - pad
-    plate(image, x, y, w + 2 * pad, len(rows) * step + pad, colour)
+    fill_panel(image, x, y, w + 2 * pad, len(rows) * step + pad, colour)
     for i, line in enumerate(rows):
-        write(image, line, x + pad, y + pad + h + i * step, size)
+        draw_text(image, line, x + pad, y + pad + h + i * step, size)
 
 
 def _help(image: Image, unit: float) -> None:
@@ -335,18 +345,18 @@ def _help(image: Image, unit: float) -> None:
     share = 1.0
     while True:
         size, pad = 0.58 * unit * share, max(1, round(PAD * unit * share))
-        keys = max(measure(key.name, size)[0] for key in keymap)
-        texts = max(measure(key.text, size)[0] for key in keymap)
-        _, h = measure("Ag0", size)
+        keys = max(text_size(key.name, size)[0] for key in keymap)
+        texts = max(text_size(key.text, size)[0] for key in keymap)
+        _, h = text_size("Ag0", size)
         step = h + round(1.25 * pad)
         w, tall = keys + texts + 5 * pad, (len(keymap) + 1) * step + 2 * pad
         if (w < 0.96 * width and tall <= height) or size < TINY:
             break
         share *= 0.93
     x, y = (width - w) // 2, max(0, (height - tall) // 2)
-    plate(image, x, y, w, tall)
-    plate(image, x, y, w, tall)
-    write(image, "live_digits", x + pad, y + pad + h, size, _UNSURE)
+    fill_panel(image, x, y, w, tall)
+    fill_panel(image, x, y, w, tall)
+    draw_text(image, "live_digits", x + pad, y + pad + h, size, _UNSURE)
     for i, key in enumerate(keymap, 1):
-        write(image, key.name, x + pad, y + pad + h + i * step, size)
-        write(image, key.text, x + keys + 3 * pad, y + pad + h + i * step, size, SOFT)
+        draw_text(image, key.name, x + pad, y + pad + h + i * step, size)
+        draw_text(image, key.text, x + keys + 3 * pad, y + pad + h + i * step, size, SOFT)

@@ -7,14 +7,23 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from live_digits.core.types import VIEWS, Image, Stages
-from live_digits.display.drawing import PAD, PLATE, SMALLEST, TEXT, measure, plate, unit_of, write
+from live_digits.core.types import VIEWS, Image, StageImages
+from live_digits.display.drawing import (
+    PAD,
+    PLATE,
+    SMALLEST,
+    TEXT,
+    draw_text,
+    fill_panel,
+    text_size,
+    unit_of,
+)
 
 _CELL = 84
 _COLUMNS = 10
 
 
-def stage_view(stages: Stages, view: str, result: Image) -> Image:
+def stage_view(stages: StageImages, view: str, result: Image) -> Image:
     """One stage as a picture of the size of `result` (uint8 BGR H×W×3), or all in a grid."""
     if view == "result":
         return result
@@ -31,11 +40,11 @@ def stage_view(stages: Stages, view: str, result: Image) -> Image:
         y0, y1 = row * h // rows, (row + 1) * h // rows
         cell = _fitted(result if name == "result" else getattr(stages, name), x1 - x0, y1 - y0)
         unit = max(SMALLEST, unit_of(out) * 0.75)
-        text_w, text_h = measure(name, TEXT * unit)
+        text_w, text_h = text_size(name, TEXT * unit)
         pad = round(PAD * unit)
         top = cell.shape[0] - text_h - 2 * pad
-        plate(cell, 0, top, text_w + 2 * pad, text_h + 2 * pad)
-        write(cell, name, pad, top + pad + text_h, TEXT * unit)
+        fill_panel(cell, 0, top, text_w + 2 * pad, text_h + 2 * pad)
+        draw_text(cell, name, pad, top + pad + text_h, TEXT * unit)
         out[y0:y1, x0:x1] = cell
         cv2.rectangle(out, (x0, y0), (x1 - 1, y1 - 1), PLATE, 1)
     return out
@@ -67,11 +76,11 @@ def contact_sheet(crops: Image, labels: Sequence[str]) -> Image:
     step_x, step_y = _CELL + 12, _CELL + 34
     page = np.full((rows * step_y + 12, columns * step_x + 12, 3), PLATE, np.uint8)
     if len(crops) == 0:
-        write(page, "nothing found", 16, page.shape[0] // 2, 0.6)
+        draw_text(page, "nothing found", 16, page.shape[0] // 2, 0.6)
     for i, (crop, label) in enumerate(zip(crops, labels, strict=True)):
         row, column = divmod(i, columns)
         x, y = 12 + column * step_x, 12 + row * step_y
         large = cv2.resize(crop, (_CELL, _CELL), interpolation=cv2.INTER_NEAREST)
         page[y : y + _CELL, x : x + _CELL] = np.asarray(large)[..., None]
-        write(page, label, x, y + _CELL + 20, 0.5)
+        draw_text(page, label, x, y + _CELL + 20, 0.5)
     return page

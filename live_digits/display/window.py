@@ -28,7 +28,7 @@ from live_digits.config.settings import (
     slider_max,
     to_slider,
 )
-from live_digits.core.errors import DisplayError, reason
+from live_digits.core.errors import DisplayError, one_line
 from live_digits.core.types import Image
 from live_digits.display.keymap import Command, command_of
 
@@ -243,7 +243,7 @@ class Window:
             cv2.moveWindow(PARAMETERS, max(0, min(shown + 12, self._screen[0] - _SLIDERS)), 40)
         except cv2.error as e:
             raise DisplayError(
-                f"the window cannot be opened ({reason(e)}); run with --no-window"
+                f"the window cannot be opened ({one_line(e)}); run with --no-window"
             ) from e
         self._opened = True
 
@@ -255,7 +255,7 @@ class Window:
             self._show_values()
 
     def _show_values(self) -> None:
-        cv2.imshow(PARAMETERS, _panel([(n, describe(n, self._settings)) for n in TRACKBARS]))
+        cv2.imshow(PARAMETERS, _panel([(n, slider_text(n, self._settings)) for n in TRACKBARS]))
 
     def _is_open(self) -> bool:
         """False once the window was seen and is gone; GTK, which cannot tell, counts as open."""
@@ -272,7 +272,7 @@ def _label(name: str) -> str:
     return option_of(PipelineSettings, name).trackbar
 
 
-def describe(name: str, settings: PipelineSettings) -> str:
+def slider_text(name: str, settings: PipelineSettings) -> str:
     """A slider's value in words."""
     value = getattr(settings, name)
     if name == "blur":

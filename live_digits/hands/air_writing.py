@@ -1,7 +1,7 @@
 """A finger writes in the air: its tip's path → strokes → crops for the same network → a number.
 
-`Writer` is a small state machine: the pen is down while the index finger is raised alone or pinches
-with the thumb, and 0.6 s without it end a digit. The tip is smoothed by a One-Euro filter
+`AirWriter` is a small state machine: the pen is down while the index finger is raised alone or
+pinches with the thumb, and 0.6 s without it end a digit. The tip is smoothed by a One-Euro filter
 (G. Casiez, N. Roussel, D. Vogel: 1€ Filter, CHI 2012): still fingers do not tremble, fast ones do
 not lag.
 """
@@ -16,8 +16,17 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.core.types import AIR, CROP_SIZE, NOT_A_DIGIT, Air, Box, Digit, Floats, Image
-from live_digits.hands.gestures import INDEX_TIP, POINT, pinches, pose
+from live_digits.core.types import (
+    AIR,
+    CROP_SIZE,
+    NOT_A_DIGIT,
+    AirDrawing,
+    Box,
+    Digit,
+    Floats,
+    Image,
+)
+from live_digits.hands.gestures import INDEX_TIP, POINT, classify_pose, is_pinching
 from live_digits.hands.landmarks import Hand
 from live_digits.vision.mnist_crop import normalise
 
@@ -116,7 +125,7 @@ def _smoothed(points: _Point) -> _Point:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Written:
+class _AirDigit:
     """A finished digit: its crop, where it was drawn, and what was read (None: not yet)."""
 
     id: int
@@ -125,7 +134,7 @@ class _Written:
     read: Digit | None = None
 
 
-class Writer:
+class AirWriter:
     """Follows one finger and keeps the number that it writes. Belongs to one thread; times are the
     frames' own, seconds; ids are negative and never used twice."""
 
@@ -139,7 +148,7 @@ class Writer:
         self._down_at = float("-inf")
         self._tip: _Point | None = None
         self._width = 0.0
-        self._written: list[_Written] = []
+        self._written: list[_AirDigit] = []
         self._next = -1
         self.note = ""
         """What became of the last stroke, where it is no digit; empty again with the next."""
@@ -184,7 +193,7 @@ class Writer:
 
     def _drawing(self, hand: Hand) -> bool:
         limit = _PINCH_UP if self._down else _PINCH_DOWN
-        return pose(hand) == POINT or pinches(hand, limit)
+        return classify_pose(hand) == POINT or is_pinching(hand, limit)
 
     def _finish(self) -> None:
         strokes = [np.array(s, np.float32) for s in self._strokes if s]
@@ -196,17 +205,17 @@ class Writer:
         x, y = (int(v) for v in np.floor(low))
         right, bottom = (int(v) for v in np.ceil(high))
         box = Box(x, y, max(1, right - x), max(1, bottom - y))
-        self._written.append(_Written(self._next, crop_of(strokes, self._mirror), box))
+        self._written.append(_AirDigit(self._next, crop_of(strokes, self._mirror), box))
         self._written = self._written[-MOST_DIGITS:]
         self._next -= 1
 
-    def wanted(self) -> tuple[tuple[int, ...], Image]:
+    def pending_crops(self) -> tuple[tuple[int, ...], Image]:
         """The digits that are not read yet, and their crops (uint8 N×28×28)."""
         new = [w for w in self._written if w.read is None]
         crops = np.array([w.crop for w in new], np.uint8).reshape(-1, CROP_SIZE, CROP_SIZE)
         return tuple(w.id for w in new), crops
 
-    def learn(self, answers: Iterable[tuple[int, Floats]]) -> None:
+    def add_predictions(self, answers: Iterable[tuple[int, Floats]]) -> None:
         """What the network says (float32 11) of digits by their id; others are left alone."""
         known = dict(answers)
         kept = []
@@ -220,7 +229,7 @@ class Writer:
             kept.append(w)
         self._written = kept
 
-    def _read(self, written: _Written, probabilities: Floats) -> Digit | None:
+    def _read(self, written: _AirDigit, probabilities: Floats) -> Digit | None:
         """A finger writes nothing but digits, so those share what the network gives to others."""
         among = probabilities[:NOT_A_DIGIT]
         best = int(among.argmax())
@@ -250,12 +259,12 @@ class Writer:
         """The number so far; a point stands for a digit that is being read."""
         return "".join(str(w.read.digit) if w.read else "." for w in self._written)
 
-    def view(self, width: int, height: int) -> Air:
+    def view(self, width: int, height: int) -> AirDrawing:
         """What is shown of it on a frame of that size."""
         size = np.array([width, height], np.float32)
         strokes = tuple(np.array(s, np.float32) / size for s in self._strokes if s)
         tip = None if self._tip is None else (self._tip[0] / width, self._tip[1] / height)
-        return Air(self.number, strokes, tip, self._down)
+        return AirDrawing(self.number, strokes, tip, self._down)
 
 
 _DIGIT_LIKE = 0.01

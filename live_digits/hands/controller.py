@@ -12,12 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 from live_digits.config.settings import Settings
-from live_digits.core.types import Air, Frame, Image, Reading, Ring
-from live_digits.hands.air_writing import Writer
-from live_digits.hands.gestures import GESTURES, Watch
-from live_digits.hands.occlusion import Cover, Occluder
+from live_digits.core.types import AirDrawing, Frame, GestureProgress, Image, Reading
+from live_digits.hands.air_writing import AirWriter
+from live_digits.hands.gestures import GESTURES, GestureRecognizer
+from live_digits.hands.occlusion import OcclusionDetector, OcclusionMask
 from live_digits.hands.worker import STALE, HandsWorker
-from live_digits.reading.questions import Answer
+from live_digits.reading.questions import Prediction
 
 UNDO, CLEAR = "undo", "clear"
 """What an open palm asks for while a finger writes: half a second, and held on."""
@@ -27,7 +27,7 @@ _CLEAR_AFTER = 1.5
 """Seconds of an open palm that clear the number."""
 
 
-class Handwork:
+class HandController:
     """Follows the hands of one run."""
 
     def __init__(
@@ -36,12 +36,12 @@ class Handwork:
         """`worker` looks for hands; without one there are no gestures and no air writing. `begun`:
         it was started already."""
         self.worker = worker
-        self._occluder = Occluder() if settings.hands.mode != "off" else None
+        self._occluder = OcclusionDetector() if settings.hands.mode != "off" else None
         self._enabled = tuple(g for g in GESTURES if getattr(settings.hands, g))
-        self._watch = Watch(self._enabled)
+        self._watch = GestureRecognizer(self._enabled)
         self._settings = settings
         self._seen_at = float("-inf")
-        self._writer = Writer(settings.reading.confidence, settings.hands.mirror)
+        self._writer = AirWriter(settings.reading.confidence, settings.hands.mirror)
         self.writes = False
         """Whether a finger may write in the air."""
         self._cleared = False
@@ -60,7 +60,7 @@ class Handwork:
 
     # --- what hides the page ---
 
-    def cover(self, frame: Frame) -> Cover | None:
+    def cover(self, frame: Frame) -> OcclusionMask | None:
         """What hides the page in a new frame."""
         if self._occluder is None:
             return None
@@ -112,7 +112,7 @@ class Handwork:
         return CLEAR
 
     @property
-    def ring(self) -> Ring | None:
+    def ring(self) -> GestureProgress | None:
         """The gesture that is being made."""
         return self._watch.ring(self._time, *self._size)
 
@@ -125,18 +125,18 @@ class Handwork:
             self.worker.eager = on
         self._writer.clear()
         # An open palm takes back while a finger writes, whatever it does otherwise.
-        self._watch = Watch(("open_palm",) if on else self._enabled)
+        self._watch = GestureRecognizer(("open_palm",) if on else self._enabled)
 
     @property
     def note(self) -> str:
         """What the writer is told."""
         return self._writer.note if self.writes else ""
 
-    def wanted(self) -> tuple[tuple[int, ...], Image]:
+    def pending_crops(self) -> tuple[tuple[int, ...], Image]:
         """Crops that wait for the network, with their ids, which are negative."""
-        return self._writer.wanted()
+        return self._writer.pending_crops()
 
-    def learn(self, answers: Sequence[Answer]) -> tuple[Answer, ...]:
+    def add_predictions(self, answers: Sequence[Prediction]) -> tuple[Prediction, ...]:
         """Takes the answers to `wanted`; gives back the others."""
         own = [
             (a.track, a.probabilities)
@@ -144,7 +144,7 @@ class Handwork:
             if a.track < 0 and a.probabilities is not None
         ]
         if own:
-            self._writer.learn(own)
+            self._writer.add_predictions(own)
         return tuple(a for a in answers if a.track >= 0)
 
     def added(self, reading: Reading) -> Reading:
@@ -157,7 +157,7 @@ class Handwork:
         return replace(reading, digits=(*reading.digits, *written), lines=lines)
 
     @property
-    def air(self) -> Air | None:
+    def air(self) -> AirDrawing | None:
         """What is shown of the writing."""
         return self._writer.view(*self._size) if self.writes else None
 

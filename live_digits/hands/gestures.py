@@ -1,5 +1,5 @@
 """What a hand says: its pose by the landmarks, and poses that are held become gestures. Pure, but
-for the small memory of `Watch`.
+for the small memory of `GestureRecognizer`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.core.types import Ring
+from live_digits.core.types import GestureProgress
 from live_digits.hands.landmarks import INDEX_KNUCKLE, LITTLE_KNUCKLE, WRIST, Hand
 
 GESTURES = ("open_palm", "fist", "thumb_up", "two_fingers")
@@ -48,7 +48,7 @@ _MIDDLES, _TIPS = (6, 10, 14, 18), (8, 12, 16, 20)
 """Rows of the middle joints and tips of the four fingers."""
 
 
-def pinches(hand: Hand, limit: float = _PINCH) -> bool:
+def is_pinching(hand: Hand, limit: float = _PINCH) -> bool:
     """Whether thumb and index tip are within so many palm widths, the index not in a fist."""
     p = hand.landmarks
     apart = float(np.hypot(*(p[_THUMB_TIP] - p[INDEX_TIP])))
@@ -62,7 +62,7 @@ def _stretches(hand: Hand) -> npt.NDArray[np.float32]:
     return np.asarray(away[list(_TIPS)] / np.maximum(away[list(_MIDDLES)], 1e-6), np.float32)
 
 
-def pose(hand: Hand) -> str:
+def classify_pose(hand: Hand) -> str:
     """One of GESTURES, POINT, GRIP, or "" for what is none of them."""
     p, width = hand.landmarks, hand.palm_width
     if width < 1:
@@ -71,7 +71,7 @@ def pose(hand: Hand) -> str:
     out, bent = ratio >= _OUT, ratio <= _IN
     thumb = p[_THUMB_TIP] - p[_THUMB_ROOT]
     thumb_out = float(np.hypot(*(p[_THUMB_TIP] - p[INDEX_KNUCKLE]))) > _THUMB_AWAY * width
-    if pinches(hand):
+    if is_pinching(hand):
         return GRIP
     if out.all():
         across = np.hypot(*(p[_THUMB_TIP] - p[LITTLE_KNUCKLE])) < _ACROSS * width
@@ -90,7 +90,7 @@ def pose(hand: Hand) -> str:
 
 
 @dataclass(slots=True)
-class _Held:
+class _HeldPose:
     """A pose that is being held, since when, and where its wrist was."""
 
     name: str
@@ -100,17 +100,17 @@ class _Held:
     fired: bool = False
 
 
-class Watch:
+class GestureRecognizer:
     """Turns poses into gestures. Belongs to one thread; times are the frames' own, seconds."""
 
     def __init__(self, enabled: Iterable[str]) -> None:
         self.enabled = frozenset(enabled)
-        self._held: _Held | None = None
+        self._held: _HeldPose | None = None
         self._wrote = float("-inf")
 
     def update(self, hands: Iterable[Hand], time: float) -> str | None:
         """A new look at the hands → the gesture that now counts, once for each time it is made."""
-        poses = [(pose(h), h) for h in hands]
+        poses = [(classify_pose(h), h) for h in hands]
         if any(name == GRIP for name, _ in poses):
             self._wrote, self._held = time, None
         held = self._held
@@ -127,7 +127,7 @@ class Watch:
         if held is None:
             found = next(((name, h) for name, h in poses if name in self.enabled), None)
             if found:
-                self._held = _Held(found[0], time, _wrist(found[1]), time)
+                self._held = _HeldPose(found[0], time, _wrist(found[1]), time)
             return None
         assert same is not None
         held.last = time
@@ -144,13 +144,13 @@ class Watch:
         """Since when a pose is held, whether it has counted or not; seconds."""
         return self._held.since if self._held else None
 
-    def ring(self, time: float, width: int, height: int) -> Ring | None:
+    def ring(self, time: float, width: int, height: int) -> GestureProgress | None:
         """What shows how far the pose at hand has come, for a frame of that size."""
         held = self._held
         if held is None or held.fired or time - held.last > _GAP:
             return None
         share = min(1.0, max(0.0, (time - held.since) / HOLD))
-        return Ring(held.name, share, held.at[0] / width, held.at[1] / height)
+        return GestureProgress(held.name, share, held.at[0] / width, held.at[1] / height)
 
 
 def _wrist(hand: Hand) -> tuple[float, float]:

@@ -57,7 +57,7 @@ class Hand:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class HandDetection:
     """The hands of one frame, in its pixels; `time` is the frame's, seconds."""
 
     hands: tuple[Hand, ...] = ()

@@ -131,7 +131,7 @@ class MediaPipeLandmarker:
             self._task.close()
 
 
-class ApartLandmarker:
+class IsolatedLandmarker:
     """The same in a process of its own, for models from elsewhere: MediaPipe crashes on some that
     are damaged."""
 
@@ -179,7 +179,7 @@ def open_landmarker(model: Path) -> Landmarker:
         content = read_bytes(model, LARGEST)
     except OSError as e:
         raise HandsError(f"the hand model {model} cannot be read: {e.strerror or e}") from e
-    kind = MediaPipeLandmarker if is_published(content) else ApartLandmarker
+    kind = MediaPipeLandmarker if is_published(content) else IsolatedLandmarker
     return kind(model, content)
 
 
@@ -203,7 +203,7 @@ class _Empty(importlib.abc.Loader):
         del module
 
 
-class _Hider(importlib.abc.MetaPathFinder):
+class _ImportBlocker(importlib.abc.MetaPathFinder):
     """Hides _NEEDLESS and _ONLY_DRAWS from the thread that made it; other threads import them as
     ever."""
 
@@ -225,7 +225,7 @@ class _Hider(importlib.abc.MetaPathFinder):
 @contextlib.contextmanager
 def _without_needless() -> Iterator[None]:
     """Lets MediaPipe be imported as where _NEEDLESS are not installed, and without _ONLY_DRAWS."""
-    finder = _Hider()
+    finder = _ImportBlocker()
     sys.meta_path.insert(0, finder)
     try:
         yield

@@ -81,7 +81,7 @@ _Point = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Cover:
+class OcclusionMask:
     """What is hidden in a frame of `width` × `height` pixels: `polygons` (hulls, pixels) and
     `mask`, uint8 cells of 0 or 1 over the whole frame."""
 
@@ -107,7 +107,7 @@ class Cover:
         return float(part.mean()) if part.size else 0.0
 
 
-def cells(image: Image) -> Floats:
+def to_coarse_ycrcb(image: Image) -> Floats:
     """The small picture that is looked at: float32 3×H×W, brightness, Cr and Cb."""
     height, width = image.shape[:2]
     scale = min(1.0, CELLS / max(width, height))
@@ -120,7 +120,7 @@ def cells(image: Image) -> Floats:
     return np.ascontiguousarray(np.moveaxis(calm, 2, 0), np.float32)
 
 
-class Occluder:
+class OcclusionDetector:
     """Watches a moving picture. Belongs to one thread."""
 
     def __init__(self) -> None:
@@ -130,11 +130,11 @@ class Occluder:
         self._hands: tuple[Hand, ...] = ()
         self._hands_at = float("-inf")
 
-    def update(self, image: Image, time: float, hands: Sequence[Hand] = ()) -> Cover | None:
+    def update(self, image: Image, time: float, hands: Sequence[Hand] = ()) -> OcclusionMask | None:
         """What is hidden in a frame (uint8 BGR H×W×3; `time` its own, seconds), or None where
         nothing is. `hands`: those known of it, in its pixels."""
         height, width = image.shape[:2]
-        now = cells(image)
+        now = to_coarse_ycrcb(image)
         if hands:
             self._hands, self._hands_at = tuple(hands), time
         elif abs(time - self._hands_at) <= _LINGER:
@@ -146,10 +146,12 @@ class Occluder:
             polygons = covered(hands, width, height)
             grid = now.shape[2] / width, now.shape[1] / height
             for hand in hands:
-                mask |= arm(now, page, hand.scaled(*grid))
+                mask |= arm_mask(now, page, hand.scaled(*grid))
         if not polygons and not mask.any():
             return None
-        return Cover(width, height, polygons, np.asarray(cv2.dilate(mask, _AROUND), np.uint8))
+        return OcclusionMask(
+            width, height, polygons, np.asarray(cv2.dilate(mask, _AROUND), np.uint8)
+        )
 
     def _entered(self, now: Floats, page: _Page, time: float) -> _Mask:
         """The regions that came into the scene, uint8 0 or 1; keeps the scene."""
@@ -158,11 +160,13 @@ class Occluder:
         if scene is None or recent is None or fresh:
             return self._restart(now, time)
         passed, self._time = time - self._time, time
-        changed = change(scene, now)
+        changed = changed_cells(scene, now)
         if changed.mean() > _MOST:  # another scene, or the camera was turned
             return self._restart(now, time)
         stirring = np.abs(now - recent).max(axis=0) > _STIR
-        found, still = entered(np.asarray(changed & strange(now, page), np.uint8), now, stirring)
+        found, still = intruding_regions(
+            np.asarray(changed & is_foreign(now, page), np.uint8), now, stirring
+        )
         speed = np.full(now.shape[1:], _follows(passed, _SCENE), np.float32)
         speed[changed] = _follows(passed, _SETTLING)
         speed[found > 0] = 0
@@ -187,7 +191,7 @@ _GAPS = np.ones((5, 5), np.uint8)
 _Bools = npt.NDArray[np.bool_]
 
 
-def change(before: Floats, now: Floats) -> _Bools:
+def changed_cells(before: Floats, now: Floats) -> _Bools:
     """The cells that are not as they were; a change of the light all over is none."""
     ratio = (now[0] + 1) / (before[0] + 1)
     ratio /= np.median(ratio)
@@ -197,7 +201,7 @@ def change(before: Floats, now: Floats) -> _Bools:
     return found
 
 
-def strange(now: Floats, page: _Page) -> _Bools:
+def is_foreign(now: Floats, page: _Page) -> _Bools:
     """The cells that are neither page nor shadow."""
     apart, tint = _apart(now, page[1:]), _apart(now, (_NEUTRAL, _NEUTRAL))
     found: _Bools = (now[0] < _DARK * page[0]) | ((apart > _TINT) & (tint > _TINT))
@@ -217,7 +221,7 @@ def _paper_of(now: Floats) -> _Page:
     return level, float(np.median(now[1][bright])), float(np.median(now[2][bright]))
 
 
-def entered(mask: _Mask, now: Floats, stirring: _Bools) -> tuple[_Mask, _Mask]:
+def intruding_regions(mask: _Mask, now: Floats, stirring: _Bools) -> tuple[_Mask, _Mask]:
     """The large regions of a mask (0 or 1) that reach the frame's edge or are skin, holes filled;
     and those of them in which nothing moves."""
     whole = cv2.morphologyEx(mask, cv2.MORPH_OPEN, _AROUND)
@@ -248,7 +252,7 @@ def _is_skin(colours: Floats) -> bool:
     return _SKIN_CR[0] <= red <= _SKIN_CR[1] and _SKIN_CB[0] <= blue <= _SKIN_CB[1]
 
 
-def arm(now: Floats, page: _Page, hand: Hand) -> _Mask:
+def arm_mask(now: Floats, page: _Page, hand: Hand) -> _Mask:
     """What belongs to a hand beside its hull, uint8 0 or 1: skin of its colour wherever it is, and
     what follows behind the wrist. `hand` is in cells."""
     points = hand.landmarks.astype(np.float64)

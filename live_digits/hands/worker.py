@@ -24,7 +24,7 @@ from live_digits.config.settings import HandsSettings
 from live_digits.core.errors import HandsError, MissingExtraError
 from live_digits.core.types import Floats, Image
 from live_digits.core.worker import Worker, percentiles
-from live_digits.hands.landmarks import Hand, Sighting
+from live_digits.hands.landmarks import Hand, HandDetection
 from live_digits.hands.mediapipe_landmarker import (
     LOOK_SIZE,
     Landmarker,
@@ -32,7 +32,7 @@ from live_digits.hands.mediapipe_landmarker import (
     open_landmarker,
 )
 from live_digits.hands.model_file import MODEL_NAME, MODEL_VARIABLE, find_model
-from live_digits.vision.frame_difference import apart
+from live_digits.vision.frame_difference import frame_difference
 
 RELOOK = 0.25
 """Seconds after which hands that rest are looked at again all the same."""
@@ -57,7 +57,7 @@ _PATIENCE = 10.0
 _MOST_TIMES = 4096
 """Durations kept for the statistics."""
 _Offer = tuple[Image, float]
-_Look = tuple[Sighting, "Floats | None", bool]
+_Look = tuple[HandDetection, "Floats | None", bool]
 """What was seen, the thumbnail of it, and whether the landmarker was asked."""
 
 
@@ -95,7 +95,7 @@ class HandsWorker(Worker[_Offer, Landmarker, _Look]):
         self._looked_at = 0.0
         self.eager = False
         """Hands that rest are looked at in every frame: a finger may be writing."""
-        self._latest = Sighting()
+        self._latest = HandDetection()
         self._before: Floats | None = None
         """The thumbnail of the last look."""
         self._frames = self._seen = 0
@@ -107,7 +107,7 @@ class HandsWorker(Worker[_Offer, Landmarker, _Look]):
         self._offer((image, time))
 
     @property
-    def latest(self) -> Sighting:
+    def latest(self) -> HandDetection:
         """The newest sighting, however old."""
         return self._latest
 
@@ -138,14 +138,14 @@ class HandsWorker(Worker[_Offer, Landmarker, _Look]):
     def _work(self, tool: Landmarker, request: _Offer) -> _Look:
         """Looks at a frame, or takes it as the one before where nothing has moved since."""
         image, when = request
-        small = reduced(image)
+        small = to_landmark_size(image)
         now = thumbnail(small)
         before = self._before
         if before is not None and self._rests(when) and not moved(before, now):
-            return Sighting(self._latest.hands, when), before, False
+            return HandDetection(self._latest.hands, when), before, False
         found = tool(small, round(1000 * when))
         x, y = image.shape[1] / small.shape[1], image.shape[0] / small.shape[0]
-        return Sighting(tuple(h.scaled(x, y) for h in found), when), now, True
+        return HandDetection(tuple(h.scaled(x, y) for h in found), when), now, True
 
     def _keep(self, request: _Offer, answer: _Look, seconds: float) -> None:
         self._latest, self._before, looked = answer
@@ -156,14 +156,14 @@ class HandsWorker(Worker[_Offer, Landmarker, _Look]):
             self._times.append(seconds)
 
     def _forget(self) -> None:
-        self._latest, self._before = Sighting(), None
+        self._latest, self._before = HandDetection(), None
 
     def _free(self, tool: Landmarker) -> None:
         with contextlib.suppress(Exception):
             tool.close()
 
 
-def reduced(image: Image) -> Image:
+def to_landmark_size(image: Image) -> Image:
     """`image` (uint8 H×W×3) with its longest side at most LOOK_SIZE."""
     return _fitted(image, LOOK_SIZE)
 
@@ -187,7 +187,7 @@ def moved(before: Floats, now: Floats) -> bool:
     over the picture counts as movement."""
     if before.shape != now.shape:
         return True
-    size, noise = apart(before, now)
+    size, noise = frame_difference(before, now)
     least = min(max(_MOTION_LEAST, _MOTION_NOISE * _TO_SIGMA * noise), _MOTION_MOST)
     return int(np.count_nonzero(size > least)) >= _MOTION_CELLS
 

@@ -26,8 +26,8 @@ def select(candidates: Sequence[Candidate], verdicts: Floats) -> tuple[int, ...]
     likely = best >= verdicts[:, NOT_A_DIGIT:].sum(axis=1)
     chosen: list[int] = []
     taken: set[int] = set()
-    for i in np.lexsort(([not c.primary for c in candidates], -best)):
-        if likely[i] and best[i] > 0 and not candidates[i].pieces & taken:
+    for i in np.lexsort(([not c.is_whole for c in candidates], -best)):
+        if likely[i] and best[i] > 0 and not candidates[i].component_ids & taken:
             chosen.append(int(i))
-            taken |= candidates[i].pieces
+            taken |= candidates[i].component_ids
     return tuple(chosen)

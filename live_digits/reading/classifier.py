@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from live_digits.core.errors import MissingExtraError, ModelError, reason
+from live_digits.core.errors import MissingExtraError, ModelError, one_line
 from live_digits.core.isolated_process import IsolatedProcess, IsolatedProcessError
 from live_digits.core.package_data import data_folder
 from live_digits.core.safe_yaml import YAML_FAULTS, check_yaml, read_bytes
@@ -72,7 +72,7 @@ def models_folder() -> Path:
     return data_folder() / "models"
 
 
-def available(folder: Path | None = None) -> tuple[str, ...]:
+def list_models(folder: Path | None = None) -> tuple[str, ...]:
     """The names of the models in `folder` (the program's own by default)."""
     root = folder or models_folder()
     if not root.is_dir():
@@ -80,16 +80,16 @@ def available(folder: Path | None = None) -> tuple[str, ...]:
     return tuple(sorted(p.name for p in root.iterdir() if (p / CARD).is_file()))
 
 
-def resolve(name_or_path: str) -> Path:
+def find_model(name_or_path: str) -> Path:
     """The model's folder. A name of the program's own models wins over a folder of that name."""
     own = models_folder() / name_or_path
-    if name_or_path in available():
+    if name_or_path in list_models():
         return own
     with contextlib.suppress(RuntimeError, OSError):  # "~nobody", a name too long
         path = Path(name_or_path).expanduser()
         if path.is_dir():
             return path
-    names = ", ".join(available()) or "none"
+    names = ", ".join(list_models()) or "none"
     raise ModelError(
         f"no model {name_or_path!r}: give one of these names: {names}, "
         "or the path of a folder with model.tflite and card.yaml"
@@ -106,13 +106,13 @@ def read_card(folder: Path) -> Mapping[str, Any]:
     except FileNotFoundError as e:
         raise ModelError(f"{folder} is no model folder: it has no {CARD}") from e
     except (OSError, UnicodeDecodeError, yaml.YAMLError, *YAML_FAULTS) as e:
-        raise ModelError(f"{path} cannot be read: {reason(e)[:_LONGEST]}") from e
+        raise ModelError(f"{path} cannot be read: {one_line(e)[:_LONGEST]}") from e
     if not isinstance(card, Mapping) or not isinstance(card.get("sha256"), Mapping):
         raise ModelError(f"{path} is no model card: it has no list 'sha256' of the model's files")
     return card
 
 
-def checked(folder: Path, file: str) -> bytes:
+def read_verified(folder: Path, file: str) -> bytes:
     """The bytes of a model file, after a check against the card. Raises ModelError."""
     expected = read_card(folder)["sha256"].get(file)
     path = folder / file
@@ -202,11 +202,11 @@ class LiteRTClassifier:
             return Interpreter(model_content=self._content, num_threads=self.threads)
         except (ValueError, RuntimeError) as e:
             raise ModelError(
-                f"model {self.name or LITERT} is no LiteRT network: {reason(e)}"
+                f"model {self.name or LITERT} is no LiteRT network: {one_line(e)}"
             ) from e
 
     def _broken(self, error: Exception) -> ModelError:
-        why = reason(error)[:_LONGEST]
+        why = one_line(error)[:_LONGEST]
         return ModelError(f"model {self.name or LITERT} does not run: {why}; take another")
 
     def _own(self) -> None:
@@ -258,11 +258,11 @@ def quiet_interpreter(content: bytes, threads: int, name: str) -> Any:
             interpreter = Interpreter(model_content=content, num_threads=threads)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as e:
-            raise ModelError(f"model {name} is no LiteRT network: {reason(e)[:_LONGEST]}") from e
+            raise ModelError(f"model {name} is no LiteRT network: {one_line(e)[:_LONGEST]}") from e
     return interpreter
 
 
-class ApartClassifier:
+class IsolatedClassifier:
     """The same in a process of its own, for networks from elsewhere."""
 
     def __init__(self, model: bytes, *, name: str, threads: int = 1, batch: int = 64) -> None:
@@ -324,7 +324,7 @@ class KerasClassifier:
         try:
             self._model: Any = keras.models.load_model(model, compile=False, safe_mode=True)
         except (OSError, ValueError, KeyError, TypeError) as e:
-            raise ModelError(f"{model} is no Keras model: {reason(e)[:200]}") from e
+            raise ModelError(f"{model} is no Keras model: {one_line(e)[:200]}") from e
         shapes = tuple(self._model.input_shape), tuple(self._model.output_shape)
         if shapes != ((None, CROP_SIZE, CROP_SIZE), (None, CLASSES)):
             raise ModelError(
@@ -345,17 +345,17 @@ class KerasClassifier:
 
 def load(
     name_or_path: str, *, threads: int = 1, batch: int = 64
-) -> LiteRTClassifier | ApartClassifier:
+) -> LiteRTClassifier | IsolatedClassifier:
     """The model of that name or folder, ready to classify. Raises ModelError."""
-    folder = resolve(name_or_path)
-    content = checked(folder, LITERT)
+    folder = find_model(name_or_path)
+    content = read_verified(folder, LITERT)
     if folder.parent != models_folder():
-        return ApartClassifier(content, name=folder.name, threads=threads, batch=batch)
+        return IsolatedClassifier(content, name=folder.name, threads=threads, batch=batch)
     return LiteRTClassifier(content, name=folder.name, threads=threads, batch=batch)
 
 
 def load_keras(name_or_path: str, *, batch: int = 64) -> KerasClassifier:
     """The same for the Keras file. Raises ModelError, MissingExtraError."""
-    folder = resolve(name_or_path)
-    checked(folder, KERAS)
+    folder = find_model(name_or_path)
+    read_verified(folder, KERAS)
     return KerasClassifier(folder / KERAS, name=folder.name, batch=batch)

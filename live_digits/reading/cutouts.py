@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.core.types import CROP_SIZE, Floats, Image
-from live_digits.vision.detection import Vision, crops
+from live_digits.vision.detection import Detections, extract_crops
 
 SIDE = 48
 """Side of a surrounding, pixels: more shows finer strokes and costs time as its square."""
@@ -55,7 +55,7 @@ class Cutouts:
         return Cutouts(self.crops[at], near, wide, self.shapes[at])
 
 
-def nothing() -> Cutouts:
+def no_cutouts() -> Cutouts:
     """Returns the cutouts of no candidate."""
     return Cutouts(
         np.zeros((0, CROP_SIZE, CROP_SIZE), np.uint8),
@@ -65,7 +65,7 @@ def nothing() -> Cutouts:
     )
 
 
-def cut(vision: Vision, indices: Sequence[int], surroundings: bool = True) -> Cutouts:
+def cut_out(vision: Detections, indices: Sequence[int], surroundings: bool = True) -> Cutouts:
     """Cuts out what the judge sees of some candidates.
 
     Args:
@@ -76,9 +76,9 @@ def cut(vision: Vision, indices: Sequence[int], surroundings: bool = True) -> Cu
     Returns:
         The cutouts, a row an index.
     """
-    own = crops(vision, indices)
+    own = extract_crops(vision, indices)
     if not surroundings or not len(indices) or not vision.raw.size:
-        empty = nothing()
+        empty = no_cutouts()
         return Cutouts(own, empty.near, empty.wide, shapes_of(vision, indices))
     levels = _pyramid(np.asarray(cv2.merge([vision.raw, vision.grey]), np.uint8))
     near = np.zeros((len(indices), SIDE, SIDE, NEAR_CHANNELS), np.uint8)
@@ -87,14 +87,16 @@ def cut(vision: Vision, indices: Sequence[int], surroundings: bool = True) -> Cu
         near[row, :, :, :WIDE_CHANNELS] = _window(levels, vision, i, NEAR)
         wide[row] = _window(levels, vision, i, WIDE)
         _paste_own(near[row, :, :, WIDE_CHANNELS], vision, i)
-    dark = np.array([max(_LEAST_CONTRAST, vision.candidates[i].dark) for i in indices], np.float32)
+    dark = np.array(
+        [max(_LEAST_CONTRAST, vision.candidates[i].contrast) for i in indices], np.float32
+    )
     factor = (_OWN_LEVEL / dark)[:, None, None]
     for window in (near, wide):
         window[..., 0] = np.minimum(window[..., 0] * factor, 255)
     return Cutouts(own, near, wide, shapes_of(vision, indices))
 
 
-def shapes_of(vision: Vision, indices: Sequence[int]) -> Floats:
+def shapes_of(vision: Detections, indices: Sequence[int]) -> Floats:
     """Returns each candidate's size and place as numbers of about 1.
 
     Columns: log height (working pixels, over 32), log width over height, contrast (0…1), share of
@@ -110,8 +112,8 @@ def shapes_of(vision: Vision, indices: Sequence[int]) -> Floats:
             + (box.right >= wide - _EDGE) + (box.bottom >= high - _EDGE)
         )  # fmt: skip
         out[row] = (
-            np.log(max(1, box.h) / 32), np.log(max(1, box.w) / max(1, box.h)), c.dark / 255,
-            c.ink / max(1, box.area), np.log(len(c.pieces)), c.primary, sides,
+            np.log(max(1, box.h) / 32), np.log(max(1, box.w) / max(1, box.h)), c.contrast / 255,
+            c.ink / max(1, box.area), np.log(len(c.component_ids)), c.is_whole, sides,
         )  # fmt: skip
     return out
 
@@ -126,7 +128,7 @@ def _pyramid(picture: Image) -> list[Image]:
     return levels
 
 
-def _window(levels: Sequence[Image], vision: Vision, index: int, reach: float) -> Image:
+def _window(levels: Sequence[Image], vision: Detections, index: int, reach: float) -> Image:
     """The window of `reach` larger sides about a candidate; 0 where the picture ends."""
     box = vision.boxes[index]
     step = reach * max(box.w, box.h) / SIDE
@@ -143,13 +145,13 @@ def _window(levels: Sequence[Image], vision: Vision, index: int, reach: float) -
     return np.asarray(cv2.warpAffine(picture, m, (SIDE, SIDE), flags=flags), np.uint8)
 
 
-def _paste_own(out: Image, vision: Vision, index: int) -> None:
+def _paste_own(out: Image, vision: Detections, index: int) -> None:
     """Draws the candidate's own ink into the middle of its near window."""
     box = vision.boxes[index]
     step = NEAR * max(box.w, box.h) / SIDE
     every = max(1, int(step / 2))  # a huge box needs no more than two samples a pixel
     labels = vision.labels[box.y : box.bottom : every, box.x : box.right : every]
-    first, *more = vision.candidates[index].pieces
+    first, *more = vision.candidates[index].component_ids
     own = labels == first
     for piece in more:
         own |= labels == piece

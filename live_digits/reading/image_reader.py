@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from live_digits.config.settings import Settings
 from live_digits.core.types import Classifier, Frame, Reading
-from live_digits.reading.cutouts import cut
+from live_digits.reading.cutouts import cut_out
 from live_digits.reading.questions import Judge, PlainJudge, as_judge
 from live_digits.reading.resolution import numbered, resolve_once
 from live_digits.reading.text_lines import reading_order
-from live_digits.vision.detection import Vision, find
+from live_digits.vision.detection import Detections, detect_candidates
 
 
 def read_picture(frame: Frame, settings: Settings, network: Classifier | Judge) -> Reading:
@@ -19,9 +19,9 @@ def read_picture(frame: Frame, settings: Settings, network: Classifier | Judge) 
         settings: of finding and reading.
         network: a judge, or a crop network, whose answers decide alone.
     """
-    vision = find(frame.image, settings.pipeline)
+    vision = detect_candidates(frame.image, settings.pipeline)
     judge = judge_of(vision, as_judge(network))
-    cutouts = cut(vision, range(len(vision.candidates)), judge.surroundings)
+    cutouts = cut_out(vision, range(len(vision.candidates)), judge.surroundings)
     verdicts = judge.verdicts(vision.candidates, judge.evidence(cutouts))
     resolution = resolve_once(vision.candidates, verdicts, settings.reading)
     ordered, lines = reading_order(resolution.digits)
@@ -32,6 +32,6 @@ def read_picture(frame: Frame, settings: Settings, network: Classifier | Judge) 
     )  # fmt: skip
 
 
-def judge_of(vision: Vision, judge: Judge) -> Judge:
+def judge_of(vision: Detections, judge: Judge) -> Judge:
     """Returns what decides a look: the study's profile knows nothing but its crops."""
     return PlainJudge(judge) if vision.profile == "classic" else judge

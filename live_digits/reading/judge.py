@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.core.errors import ModelError, reason
+from live_digits.core.errors import ModelError, one_line
 from live_digits.core.isolated_process import IsolatedProcess, IsolatedProcessError
 from live_digits.core.types import CROP_SIZE, NOT_A_DIGIT, Candidate, Classifier, Floats, Image
 from live_digits.reading import classifier
@@ -133,7 +133,7 @@ class BatchNetwork:
             self._interpreter.invoke()
             out = np.asarray(self._interpreter.get_tensor(self._output)[:count], np.float32)
         except (ValueError, RuntimeError) as e:
-            raise ModelError(f"model {self.name} does not run: {reason(e)[:300]}") from e
+            raise ModelError(f"model {self.name} does not run: {one_line(e)[:300]}") from e
         if out.shape != (count, JUDGED) or not np.isfinite(out).all():
             raise ModelError(f"model {self.name} does not run: it answers what is no number")
         return out
@@ -295,11 +295,11 @@ def load(name_or_path: str, *, threads: int = 1, batch: int = 64) -> Classifier 
         ModelError: there is no such model, or it is damaged.
     """
     crops = classifier.load(name_or_path, threads=threads, batch=batch)
-    folder = classifier.resolve(name_or_path)
+    folder = classifier.find_model(name_or_path)
     files = classifier.read_card(folder)["sha256"]
     if CONTEXT not in files or JUDGE not in files:
         return crops
     foreign = folder.parent != classifier.models_folder()
-    context = ContextNetwork(classifier.checked(folder, CONTEXT), threads, batch, foreign)
-    judge = JudgeNetwork(classifier.checked(folder, JUDGE), threads, batch, foreign)
+    context = ContextNetwork(classifier.read_verified(folder, CONTEXT), threads, batch, foreign)
+    judge = JudgeNetwork(classifier.read_verified(folder, JUDGE), threads, batch, foreign)
     return LearnedJudge(crops, context, judge)

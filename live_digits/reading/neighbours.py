@@ -46,8 +46,8 @@ def page_features(
         return asked, *_nothing(0)
     box = np.array([c.box.as_list() for c in candidates], np.float32)
     x, y, w, h = box.T
-    dark: Floats = np.array([c.dark for c in candidates], np.float32) / np.float32(255)
-    whole = np.array([c.primary for c in candidates], bool)
+    dark: Floats = np.array([c.contrast for c in candidates], np.float32) / np.float32(255)
+    whole = np.array([c.is_whole for c in candidates], bool)
     logs = np.log(np.maximum(evidence, _TINY)).astype(np.float32)
     shares = _sharing(candidates)
     marks = np.flatnonzero(whole | (best > _READ))
@@ -60,7 +60,7 @@ def page_features(
         logs[asked],
         np.log(h[asked] / 32), np.log(w[asked] / h[asked]), dark[asked],
         np.array([c.ink for c in few], np.float32) / (w[asked] * h[asked]),
-        np.log([len(c.pieces) for c in few]), whole[asked], rivals.max(axis=1),
+        np.log([len(c.component_ids) for c in few]), whole[asked], rivals.max(axis=1),
         np.full(len(asked), np.log1p(len(marks)) / 4),
         np.full(len(asked), read.mean() if len(marks) else 0.0),
         np.log(h[asked] / usual) if usual else np.zeros(len(asked)),
@@ -85,11 +85,11 @@ def _usual_height(h: Floats, best: Floats) -> float:
 
 def _sharing(candidates: Sequence[Candidate]) -> npt.NDArray[np.bool_]:
     """Which candidates share a component, N×N; each with itself."""
-    ids = sorted({p for c in candidates for p in c.pieces})
+    ids = sorted({p for c in candidates for p in c.component_ids})
     column = {p: k for k, p in enumerate(ids)}
     has = np.zeros((len(candidates), len(ids)), np.float32)
     for i, c in enumerate(candidates):
-        has[i, [column[p] for p in c.pieces]] = 1
+        has[i, [column[p] for p in c.component_ids]] = 1
     return np.asarray(has @ has.T > 0)
 
 

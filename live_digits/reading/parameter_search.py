@@ -34,7 +34,7 @@ LONGEST_STEP = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """The end of a search. `better` False: `settings` are what there was before."""
 
     settings: PipelineSettings
@@ -43,7 +43,7 @@ class Found:
     tried: int
 
 
-def worth(reading: Reading) -> float:
+def score(reading: Reading) -> float:
     """How much a reading is worth: its digits, each by how sure it is."""
     return sum(max(0.0, (d.confidence - _DOUBT) / (1 - _DOUBT)) for d in reading.digits)
 
@@ -53,14 +53,14 @@ def search(
     settings: Settings,
     classifier: Classifier,
     stop: Callable[[], bool] = lambda: False,
-) -> Found:
+) -> SearchResult:
     """The best pipeline settings for one picture (uint8 BGR). `stop` ends it early."""
     known: dict[PipelineSettings, tuple[float, int]] = {}
 
     def value(p: PipelineSettings) -> float:
         if p not in known:
             reading = read_picture(Frame(image, 0, 0.0), replace(settings, pipeline=p), classifier)
-            known[p] = worth(reading), len(reading.digits)
+            known[p] = score(reading), len(reading.digits)
         return known[p][0]
 
     current = settings.pipeline
@@ -71,23 +71,23 @@ def search(
         for v in values:
             if stop():
                 break
-            best = max((best, _with(best, name, v)), key=value)
+            best = max((best, _with_value(best, name, v)), key=value)
     better = value(best) >= value(kept) + _MARGIN
     chosen = best if better else kept
-    return Found(chosen, better and chosen != current, known[chosen][1], len(known))
+    return SearchResult(chosen, better and chosen != current, known[chosen][1], len(known))
 
 
-def _with(settings: PipelineSettings, name: str, value: int) -> PipelineSettings:
+def _with_value(settings: PipelineSettings, name: str, value: int) -> PipelineSettings:
     changes: dict[str, Any] = {name: value}
     return replace(settings, **changes)
 
 
-class Searcher(threading.Thread):
+class SearchThread(threading.Thread):
     """One search on its own thread, with a network of its own. `found` or `error` tell the end."""
 
     def __init__(self, image: Image, settings: Settings, load: Callable[[], Classifier]) -> None:
         super().__init__(name="automatic parameters", daemon=True)
-        self.found: Found | None = None
+        self.found: SearchResult | None = None
         self.error: Exception | None = None
         self._image, self._settings, self._load = image, settings, load
         self._stop_asked = threading.Event()
@@ -111,23 +111,23 @@ class Searcher(threading.Thread):
             self.join(timeout)
 
 
-class Search:
+class ParameterSearch:
     """The one search that a run may have at a time."""
 
     def __init__(self, load: Callable[[], Classifier]) -> None:
         self._load = load
-        self._searcher: Searcher | None = None
+        self._searcher: SearchThread | None = None
         self.errors = self.hangs = 0
 
     def begin(self, image: Image, settings: Settings) -> bool:
         """Starts a search over a picture; False where one runs."""
         if self._searcher:
             return False
-        self._searcher = Searcher(image, settings, self._load)
+        self._searcher = SearchThread(image, settings, self._load)
         self._searcher.start()
         return True
 
-    def ended(self) -> Found | Exception | None:
+    def ended(self) -> SearchResult | Exception | None:
         """Once, what a search that has ended has found, or its error."""
         searcher = self._searcher
         if searcher is None or searcher.is_alive():

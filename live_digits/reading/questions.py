@@ -14,7 +14,7 @@ import numpy as np
 
 from live_digits.core.types import CROP_SIZE, Candidate, Classifier, Floats, Image
 from live_digits.reading.classes import JUDGED, from_crops
-from live_digits.reading.cutouts import Cutouts, nothing
+from live_digits.reading.cutouts import Cutouts, no_cutouts
 
 VOTES = 6
 """Answers that a running mean remembers: more are steadier and slower to change."""
@@ -99,7 +99,7 @@ class Question:
     """
 
     tracks: tuple[int, ...] = ()
-    cutouts: Cutouts = field(default_factory=nothing)
+    cutouts: Cutouts = field(default_factory=no_cutouts)
     page: Page = field(default_factory=Page)
     plain: bool = False
     written: tuple[int, ...] = ()
@@ -115,7 +115,7 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Prediction:
     """What was said of one track.
 
     `probabilities`: float32 14 of a candidate, float32 11 of what was written in the air, None
@@ -127,19 +127,19 @@ class Answer:
     verdict: Floats | None = None
 
 
-def stacked(rows: Sequence[Floats], width: int) -> Floats:
+def stack_rows(rows: Sequence[Floats], width: int) -> Floats:
     """Returns rows of `width` numbers as float32 N×width, N 0 included."""
     return np.array(list(rows), np.float32).reshape(-1, width)
 
 
-def averaged(mean: Floats, count: int, new: Floats, most: int = VOTES) -> Floats:
+def update_mean(mean: Floats, count: int, new: Floats, most: int = VOTES) -> Floats:
     """Returns a running mean of at most `most` answers after one more."""
     if count <= 0:
         return np.array(new, np.float32)
     return np.asarray(mean + (new - mean) / min(count + 1, most), np.float32)
 
 
-def answered(judge: Judge, question: Question) -> tuple[Answer, ...]:
+def answer_question(judge: Judge, question: Question) -> tuple[Prediction, ...]:
     """Returns the answers to a question: a track's each, and the verdicts of the whole page.
 
     Args:
@@ -150,10 +150,10 @@ def answered(judge: Judge, question: Question) -> tuple[Answer, ...]:
         ValueError: the judge answers another number of rows than it was asked for.
     """
     judge = PlainJudge(judge) if question.plain else judge
-    answers: list[Answer] = []
+    answers: list[Prediction] = []
     if question.written:
         read = judge.classify(question.drawn)
-        answers += [Answer(i, p) for i, p in zip(question.written, read, strict=True)]
+        answers += [Prediction(i, p) for i, p in zip(question.written, read, strict=True)]
     if not question.tracks:
         return tuple(answers)
     said = judge.evidence(question.cutouts)
@@ -162,11 +162,11 @@ def answered(judge: Judge, question: Question) -> tuple[Answer, ...]:
     new = dict(zip(question.tracks, said, strict=True))
     page = question.page
     if not page.tracks:
-        return (*(Answer(t, p) for t, p in new.items()), *answers)
+        return (*(Prediction(t, p) for t, p in new.items()), *answers)
     known = [k for k, t in enumerate(page.tracks) if t in new or page.counts[k]]
-    means = stacked(
+    means = stack_rows(
         [
-            averaged(page.means[k], page.counts[k], new[page.tracks[k]])
+            update_mean(page.means[k], page.counts[k], new[page.tracks[k]])
             if page.tracks[k] in new
             else page.means[k]
             for k in known
@@ -175,7 +175,7 @@ def answered(judge: Judge, question: Question) -> tuple[Answer, ...]:
     )
     verdicts = judge.verdicts([page.candidates[k] for k in known], means)
     told = [
-        Answer(page.tracks[k], new.get(page.tracks[k]), v)
+        Prediction(page.tracks[k], new.get(page.tracks[k]), v)
         for k, v in zip(known, verdicts, strict=True)
     ]
     return (*told, *answers)

@@ -15,7 +15,7 @@ UNSURE = "unsure"
 
 
 @dataclass(frozen=True, slots=True)
-class Resolution:
+class Resolved:
     """A frame's boxes by what became of them. `digits` are in no order yet."""
 
     digits: tuple[Digit, ...]
@@ -25,7 +25,7 @@ class Resolution:
 
 def resolve_once(
     candidates: Sequence[Candidate], verdicts: Floats, settings: ReadingSettings
-) -> Resolution:
+) -> Resolved:
     """Reads each component of ink of a single picture at most once.
 
     Args:
@@ -46,15 +46,15 @@ def resolve_once(
             digits.append(Digit(candidates[i].box, label, confidence, len(digits) + 1))
         else:
             unread.append(i)
-    unread += untouched(candidates, chosen)
+    unread += disjoint_from(candidates, chosen)
     rejected = tuple(rejection(candidates[i].box, verdicts[i]) for i in sorted(unread))
-    return Resolution(tuple(digits), (), rejected)
+    return Resolved(tuple(digits), (), rejected)
 
 
-def untouched(candidates: Sequence[Candidate], chosen: Iterable[int]) -> list[int]:
+def disjoint_from(candidates: Sequence[Candidate], chosen: Iterable[int]) -> list[int]:
     """Returns the whole candidates that share no component with a chosen candidate."""
-    taken = {piece for i in chosen for piece in candidates[i].pieces}
-    return [i for i, c in enumerate(candidates) if c.primary and not c.pieces & taken]
+    taken = {piece for i in chosen for piece in candidates[i].component_ids}
+    return [i for i, c in enumerate(candidates) if c.is_whole and not c.component_ids & taken]
 
 
 def rejection(box: Box, verdict: Floats) -> Rejected:

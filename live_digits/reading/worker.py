@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from live_digits.core.types import Classifier
 from live_digits.core.worker import PATIENCE, Worker
-from live_digits.reading.questions import Answer, Judge, Question, answered, as_judge
+from live_digits.reading.questions import Judge, Prediction, Question, answer_question, as_judge
 
 _MOST_TIMES = 4096
 """Durations kept for the statistics."""
@@ -28,13 +28,13 @@ class InferenceStats:
     last_batch: int
 
 
-class InferenceWorker(Worker[Question, Judge, tuple[Answer, ...]]):
+class InferenceWorker(Worker[Question, Judge, tuple[Prediction, ...]]):
     """Owns a judge, or a crop network, on its own thread."""
 
     def __init__(self, load: Callable[[], Classifier | Judge], patience: float = PATIENCE) -> None:
         """`load` makes the network; it runs on the worker's thread."""
         super().__init__("inference", lambda: as_judge(load()), patience)
-        self._answers: deque[Answer] = deque()
+        self._answers: deque[Prediction] = deque()
         self._batches = self._crops = self._last = 0
         self._times: deque[float] = deque(maxlen=_MOST_TIMES)
 
@@ -43,7 +43,7 @@ class InferenceWorker(Worker[Question, Judge, tuple[Answer, ...]]):
         if len(question):
             self._offer(question)
 
-    def results(self) -> tuple[Answer, ...]:
+    def results(self) -> tuple[Prediction, ...]:
         """The answers since the last call."""
         with self._condition:
             answers = tuple(self._answers)
@@ -63,15 +63,15 @@ class InferenceWorker(Worker[Question, Judge, tuple[Answer, ...]]):
         with self._condition:
             return InferenceStats(self._batches, self._crops, tuple(self._times), self._last)
 
-    def _work(self, tool: Judge, request: Question) -> tuple[Answer, ...]:
-        return answered(tool, request)
+    def _work(self, tool: Judge, request: Question) -> tuple[Prediction, ...]:
+        return answer_question(tool, request)
 
     def _free(self, tool: Judge) -> None:
         close = getattr(tool, "close", None)  # of one in a process of its own
         if close is not None:
             close()
 
-    def _keep(self, request: Question, answer: tuple[Answer, ...], seconds: float) -> None:
+    def _keep(self, request: Question, answer: tuple[Prediction, ...], seconds: float) -> None:
         self._answers.extend(answer)
         self._batches += 1
         self._crops += len(request)

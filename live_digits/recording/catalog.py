@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from live_digits.core.errors import RecordingError
 from live_digits.core.safe_files import is_regular, odd_kind, regular_file
-from live_digits.recording.repair import Held, cut, decodable, free_name
+from live_digits.recording.repair import VideoExtent, decodable, free_name, move_tail_aside
 from live_digits.recording.session import (
     RAW,
     READINGS,
@@ -28,17 +28,17 @@ from live_digits.recording.session import (
     SESSION,
     VIDEO,
     SessionError,
-    changed,
+    exclusive,
+    finite_number,
     is_session,
-    number,
+    last_change,
     odd_entries,
     parts,
     raw_beside,
     read_session,
-    reserved,
-    save,
+    save_session,
 )
-from live_digits.recording.video_writer import whole_ends
+from live_digits.recording.video_writer import fragment_ends
 
 log = logging.getLogger("live_digits.recording.catalog")
 
@@ -53,7 +53,7 @@ State = Literal["whole", "recording", "repaired", "torn", "damaged"]
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class RecordingReport:
     """One recording. `torn`: it can be repaired; `damaged`: a part of it is lost for good.
 
     `seconds` of video over `parts` files; `bytes` of all its files; `digits` is the most that were
@@ -90,7 +90,7 @@ class Session:
         }
 
 
-def sessions(folder: Path, *, repair: bool = True) -> Iterator[Session]:
+def list_recordings(folder: Path, *, repair: bool = True) -> Iterator[RecordingReport]:
     """The recordings in a folder, oldest first, or the one that the folder is; torn ones are
     repaired unless `repair` is False. Raises RecordingError where there is no such folder."""
     folder = folder.expanduser()
@@ -103,27 +103,29 @@ def sessions(folder: Path, *, repair: bool = True) -> Iterator[Session]:
             f"no recordings in {folder}: {reason}; name the folder that holds them"
         ) from e
     if own:
-        yield look(folder, repair=repair)
+        yield inspect(folder, repair=repair)
     for path in there:
         if not os.path.isdir(path) or not is_session(path):
             continue
         # The folder that the user names may be a link; what lies in it may lead anywhere.
         if odd_kind(os.lstat(path)) == "a link":
-            yield Session(path, "damaged", found=(f"{_LEFT}it is a link; name its own folder",))
+            yield RecordingReport(
+                path, "damaged", found=(f"{_LEFT}it is a link; name its own folder",)
+            )
         else:
-            yield look(path, repair=repair)
+            yield inspect(path, repair=repair)
 
 
 _LEFT = "left alone: "
 """Begins what is said of a recording that leads out of its folder."""
 
 
-def look(path: Path, *, repair: bool = True) -> Session:
+def inspect(path: Path, *, repair: bool = True) -> RecordingReport:
     """One recording as it stands, repaired first if `repair` and need be. Raises nothing for what
     ails it: its state and `found` say so."""
     try:
-        seen = _Look(path)
-        with reserved(path) as free:
+        seen = _Inspection(path)
+        with exclusive(path) as free:
             if not free:
                 return _told(path, seen.so_far(), "recording")
             seen.examine()
@@ -137,11 +139,11 @@ def look(path: Path, *, repair: bool = True) -> Session:
         log.debug("%s", path, exc_info=True)
         name = getattr(e, "filename", None)
         reason = f"{Path(name).name}: {getattr(e, 'strerror', e)}" if name else str(e)
-        return Session(path, "damaged", found=(f"cannot be read or repaired: {reason}",))
+        return RecordingReport(path, "damaged", found=(f"cannot be read or repaired: {reason}",))
 
 
 @dataclass(slots=True)
-class _Look:
+class _Inspection:
     """What is found of one session. `torn`: what a repair will do, in words; `lost`: what none can
     do; `odd`: what is no regular file, so that none is done."""
 
@@ -151,7 +153,7 @@ class _Look:
     odd: list[str] = field(default_factory=list)
     cuts: dict[Path, int] = field(default_factory=dict)
     content: dict[str, Any] | None = None
-    films: dict[Path, Held] = field(default_factory=dict)
+    films: dict[Path, VideoExtent] = field(default_factory=dict)
     """Each video of a session that was not closed."""
     bare: bool = False
     """A session that was not closed has no readings.jsonl."""
@@ -167,7 +169,7 @@ class _Look:
 
     def examine(self) -> None:
         """Raises OSError."""
-        self.written = changed(self.path)
+        self.written = last_change(self.path)
         self.odd = [f"{_LEFT}{text}" for text in odd_entries(self.path)]
         self._read_session()
         closed = self.content is not None and self.content.get("ended") is not None
@@ -201,7 +203,7 @@ class _Look:
             elif is_regular(self.path / SESSION):  # else it is named among what is odd
                 raise
 
-    def so_far(self) -> _Look:
+    def so_far(self) -> _Inspection:
         """Takes in what is there of a session that goes on. Raises OSError."""
         if is_regular(self.path / READINGS):
             self._count(self.path / READINGS)
@@ -211,7 +213,7 @@ class _Look:
 
     def _examine_video(self, video: Path, closed: bool) -> None:
         size = video.stat().st_size
-        ends = whole_ends(video)
+        ends = fragment_ends(video)
         end = ends[-1]
         if not closed:
             end, self.films[video] = decodable(video, ends)
@@ -250,7 +252,7 @@ class _Look:
         """A recording that was killed before it had its readings.jsonl: an empty one is made. What
         is lost with one that had frames is told once, and kept in session.yaml."""
         self.bare = True
-        filmed = sum(self.films.get(v, Held()).seconds for v in parts(self.path, VIDEO))
+        filmed = sum(self.films.get(v, VideoExtent()).seconds for v in parts(self.path, VIDEO))
         if filmed:
             self.lost.append(f"{READINGS} is missing: nothing is known of {filmed:.1f} s of film")
         self.torn.append(f"{READINGS} is missing")
@@ -265,7 +267,7 @@ class _Look:
                     break
                 end += len(line)
                 self.frames += 1
-                self.last = number(entry["time"])
+                self.last = finite_number(entry["time"])
                 self.first = self.last if self.first is None else self.first
                 self.digits = max(self.digits, len(entry["digits"]))
                 self.lines = tuple(entry["lines"]) or self.lines
@@ -280,7 +282,7 @@ class _Look:
                     self.content = read_session(scratch)
             os.replace(scratch, free_name(scratch))
         for path, end in self.cuts.items():
-            cut(path, end)
+            move_tail_aside(path, end)
         if self.bare:
             with open(self.path / READINGS, "xb"):
                 pass
@@ -291,7 +293,7 @@ class _Look:
         if content.get("ended") is None:
             content = self._completed(content)
         content["repaired"] = [*content.get("repaired", ()), *self.torn, *self.lost]
-        save(self.path, content)
+        save_session(self.path, content)
         self.content = content
 
     def _completed(self, content: dict[str, Any]) -> dict[str, Any]:
@@ -299,7 +301,7 @@ class _Look:
         listed = {entry.get("video"): entry for entry in content.get("parts", ())}
         start, every = 0.0, []
         for video in parts(self.path, VIDEO):
-            film = self.films.get(video, Held())
+            film = self.films.get(video, VideoExtent())
             raw = video.with_name(raw_beside(video.name))
             entry = {
                 "video": video.name,
@@ -311,15 +313,15 @@ class _Look:
             }
             before = listed.get(video.name, {})
             every.append(entry | before | {"seconds": entry["seconds"], "raw": entry["raw"]})
-            start = number(every[-1]["start"]) + film.seconds
+            start = finite_number(every[-1]["start"]) + film.seconds
         if every:
-            counted = sum(int(number(entry.get("frames"))) for entry in every[:-1])
+            counted = sum(int(finite_number(entry.get("frames"))) for entry in every[:-1])
             every[-1]["frames"] = max(0, (self.frames or 0) - counted)
         first = every[0] if every else {}
         return {"started": _started(self.path)} | content | {
             "ended": _moment(self.written).isoformat(timespec="milliseconds"),
             "frames": self.frames or 0,
-            "seconds": round(sum(number(e["seconds"]) for e in every), 3),
+            "seconds": round(sum(finite_number(e["seconds"]) for e in every), 3),
             "width": first.get("width", 0),
             "height": first.get("height", 0),
             "digits": self.digits,
@@ -328,24 +330,24 @@ class _Look:
         }  # fmt: skip
 
 
-def _told(path: Path, seen: _Look, state: State) -> Session:
+def _told(path: Path, seen: _Inspection, state: State) -> RecordingReport:
     """The session for the list. Raises OSError."""
     content = seen.content or {}
     videos = parts(path, VIDEO)
-    seconds = number(content.get("seconds"))
+    seconds = finite_number(content.get("seconds"))
     if content.get("ended") is None:
-        films = seen.films or {v: decodable(v, whole_ends(v))[1] for v in videos}
+        films = seen.films or {v: decodable(v, fragment_ends(v))[1] for v in videos}
         seconds = sum(films[v].seconds for v in videos if v in films)
-    frames = seen.frames if seen.frames is not None else int(number(content.get("frames")))
-    return Session(
+    frames = seen.frames if seen.frames is not None else int(finite_number(content.get("frames")))
+    return RecordingReport(
         path=path,
         state=state,
         started=str(content.get("started") or _started(path)),
         seconds=seconds,
         bytes=sum(os.lstat(p).st_size for p in path.iterdir() if is_regular(p)),
         frames=frames,
-        dropped=int(number(content.get("dropped"))),
-        digits=seen.digits or int(number(content.get("digits"))),
+        dropped=int(finite_number(content.get("dropped"))),
+        digits=seen.digits or int(finite_number(content.get("digits"))),
         lines=seen.lines or tuple(content.get("lines", ())),
         parts=len(videos),
         raw=bool(parts(path, RAW)),

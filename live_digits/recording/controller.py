@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from live_digits.core.errors import LiveDigitsError, RecordingError, reason
+from live_digits.core.errors import LiveDigitsError, RecordingError, one_line
 from live_digits.core.types import RecordingSummary
 from live_digits.recording.recorder import JOIN_TIMEOUT, Recorder
 
@@ -17,7 +17,7 @@ Begin = Callable[[], Recorder]
 """Begins a recording; may raise RecordingError, on whatever thread it is called."""
 
 
-class Opening:
+class PendingRecording:
     """A recording that begins on a thread of its own: the folder's disk may have to wake up first.
 
     `begun` is the recorder, or `error` says why there is none, once `finished` is True.
@@ -44,17 +44,17 @@ class Opening:
         except RecordingError as e:
             self.error = e
         except Exception as e:
-            self.error = RecordingError(f"a recording cannot be started: {reason(e)}")
+            self.error = RecordingError(f"a recording cannot be started: {one_line(e)}")
             self.error.__cause__ = e
 
 
-class Deck:
+class RecordingController:
     """At most one recording at a time, and those that still come to their end."""
 
     def __init__(self, say: Callable[[str], None], fail: Callable[[LiveDigitsError], None]) -> None:
         """`say` takes a line for the picture; `fail` a failure, each once."""
         self._say, self._fail = say, fail
-        self._opening: Opening | None = None
+        self._opening: PendingRecording | None = None
         self._ending: list[Recorder] = []
         self._told: list[LiveDigitsError] = []
         self.recorder: Recorder | None = None
@@ -69,7 +69,7 @@ class Deck:
         if self._opening:
             self._say("the recording is still being opened: its disk takes its time")
             return
-        self._opening = Opening(begin)
+        self._opening = PendingRecording(begin)
 
     def begin_now(self, begin: Begin) -> None:
         """Begins a recording here and now. Raises RecordingError."""
@@ -85,7 +85,7 @@ class Deck:
         if recorder.error:
             self._tell(recorder.error)
 
-    def tend(self) -> None:
+    def poll(self) -> None:
         """Takes a recording that has begun, and says what became of those that have ended, by
         themselves or not."""
         opening = self._opening
@@ -104,7 +104,7 @@ class Deck:
         """Finishes all of them; waits for their disks as long as these may take."""
         if self._opening:
             self._opening.join()
-            self.tend()
+            self.poll()
         self.end()
         while self._ending:
             self._over(self._ending.pop(0))

@@ -32,7 +32,7 @@ import av
 
 import live_digits
 from live_digits.config.settings import RecordingSettings
-from live_digits.core.errors import RecordingError, reason
+from live_digits.core.errors import RecordingError, one_line
 from live_digits.core.types import Image, Reading, RecordingSummary
 from live_digits.recording.session import (
     RAW,
@@ -40,16 +40,16 @@ from live_digits.recording.session import (
     SCRATCH,
     SESSION,
     VIDEO,
-    Lines,
+    JsonLinesFile,
     free_mb,
     new_folder,
     part_name,
-    plain,
-    save,
+    save_session,
     sync_folder,
     sync_path,
+    to_plain_yaml,
 )
-from live_digits.recording.video_writer import FAILURES, Film
+from live_digits.recording.video_writer import FAILURES, Mp4Writer
 
 QUEUE = 16
 """Most frames that wait for the encoder; more are dropped."""
@@ -75,8 +75,8 @@ class _Part:
     height: int
     fps: float
     begun: float
-    film: Film
-    raw: Film | None = None
+    film: Mp4Writer
+    raw: Mp4Writer | None = None
     frames: int = 0
 
     def as_dict(self, origin: float) -> dict[str, Any]:
@@ -100,7 +100,7 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
-class _Item:
+class _QueuedFrame:
     """A frame on its way to the files; `bytes`: what it keeps in memory."""
 
     image: Image
@@ -142,7 +142,7 @@ class Recorder:
         self._settings = settings
         self._started = datetime.now().astimezone()
         self._ended: datetime | None = None
-        self._session = plain(session)
+        self._session = to_plain_yaml(session)
         self._frames = 0
         self._refused = 0  # counted by the caller of write
         self._lost = 0  # counted by the recorder's thread
@@ -150,14 +150,14 @@ class Recorder:
         self._origin = 0.0
         self._digits = 0
         self._text: tuple[str, ...] = ()
-        self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_QueuedFrame | None] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._done = threading.Event()
         self._parts: list[_Part] = []
         self.path = new_folder(Path(settings.folder), self._started, settings.min_free_mb)
         try:
             self._begin_part((int(width), int(height)), fps, 0.0)
-            self._lines = Lines(self.path / READINGS)
+            self._lines = JsonLinesFile(self.path / READINGS)
             self._write_session()
             self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
             self._guard = threading.Thread(target=self._watch, name="recorder guard", daemon=True)
@@ -166,7 +166,7 @@ class Recorder:
         except (*FAILURES, RuntimeError) as e:
             self._abandon()
             raise RecordingError(
-                f"a recording of {width}×{height} cannot be started in {self.path}: {reason(e)}; "
+                f"a recording of {width}×{height} cannot be started in {self.path}: {one_line(e)}; "
                 "check the folder or choose another with recording.folder"
             ) from e
         except BaseException:
@@ -196,7 +196,7 @@ class Recorder:
             self._refused += 1
             return False
         self._given += size
-        self._queue.put(_Item(image, reading, time, raw, fps, size))
+        self._queue.put(_QueuedFrame(image, reading, time, raw, fps, size))
         return True
 
     def room(self, size: int) -> bool:
@@ -266,7 +266,7 @@ class Recorder:
             finally:
                 self._taken += item.bytes
 
-    def _put(self, item: _Item) -> None:
+    def _put(self, item: _QueuedFrame) -> None:
         line = json.dumps(item.reading.as_dict()) + "\n"
         part = self._parts[-1]
         if not part.frames:
@@ -284,7 +284,7 @@ class Recorder:
         self._digits = max(self._digits, len(item.reading.digits))
         self._text = item.reading.lines or self._text
 
-    def _next_part(self, item: _Item) -> _Part:
+    def _next_part(self, item: _QueuedFrame) -> _Part:
         """Ends the part at hand and begins one for frames like `item`."""
         last = self._parts[-1]
         self._end_part(last)
@@ -296,12 +296,12 @@ class Recorder:
     def _begin_part(self, size: tuple[int, int], fps: float, begun: float) -> _Part:
         number = len(self._parts) + 1
         s = self._settings
-        film = Film(self.path / part_name(VIDEO, number), size, fps, s.preset, s.crf)
+        film = Mp4Writer(self.path / part_name(VIDEO, number), size, fps, s.preset, s.crf)
         part = _Part(number, *size, fps, begun, film)
         if s.raw != "off":
             path = self.path / part_name(RAW, number)
             try:
-                part.raw = Film(path, size, fps, lossless=s.raw == "lossless")
+                part.raw = Mp4Writer(path, size, fps, lossless=s.raw == "lossless")
             except BaseException:
                 with contextlib.suppress(*FAILURES):
                     film.close()
@@ -380,7 +380,7 @@ class Recorder:
 
     def _failed(self, e: Exception) -> RecordingError:
         error = RecordingError(
-            f"recording stopped: {self.path} cannot be written: {reason(e)}; what was written "
+            f"recording stopped: {self.path} cannot be written: {one_line(e)}; what was written "
             "before plays; check the disk and start a new recording"
         )
         error.__cause__ = e
@@ -413,7 +413,7 @@ class Recorder:
         }
         if self.error is not None:
             content["error"] = str(self.error)
-        save(self.path, content)
+        save_session(self.path, content)
 
     def _abandon(self) -> None:
         """Takes back a folder whose recording could not start."""

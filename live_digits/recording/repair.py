@@ -31,7 +31,7 @@ MOST_CUT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class VideoExtent:
     """What a video file holds, pixels and seconds; zeros where it holds nothing."""
 
     seconds: float = 0.0
@@ -39,7 +39,7 @@ class Held:
     height: int = 0
 
 
-class _Head(io.RawIOBase):
+class _TruncatedFile(io.RawIOBase):
     """The first bytes of a file, as if it ended there."""
 
     def __init__(self, path: Path, end: int) -> None:
@@ -69,25 +69,25 @@ class _Head(io.RawIOBase):
         super().close()
 
 
-def _film(path: Path, end: int) -> Held:
+def _film(path: Path, end: int) -> VideoExtent:
     """What the first `end` bytes of a video hold, their last second decoded. Raises FFmpegError or
     ValueError where that fails."""
-    with _Head(path, end) as head, av.open(head, format="mp4") as file:
+    with _TruncatedFile(path, end) as head, av.open(head, format="mp4") as file:
         stream = file.streams.best("video")
         if not isinstance(stream, av.VideoStream) or not file.duration:
-            return Held()
+            return VideoExtent()
         context = stream.codec_context
         if context.width * context.height > MOST_PIXELS:
             raise ValueError(f"frames of {context.width}×{context.height} pixels")
         context.options = {**context.options, "max_pixels": str(MOST_PIXELS)}
-        film = Held(file.duration / av.time_base, context.width, context.height)
+        film = VideoExtent(file.duration / av.time_base, context.width, context.height)
         file.seek(max(0, file.duration - av.time_base))
         if any(frame.is_corrupt for frame in file.decode(stream)):
             raise ValueError("a frame is damaged")
         return film
 
 
-def decodable(path: Path, ends: Sequence[int]) -> tuple[int, Held]:
+def decodable(path: Path, ends: Sequence[int]) -> tuple[int, VideoExtent]:
     """Where a torn video ends at best, and what it holds until there: after its last whole
     fragment, or a few before it where the disk lost their content."""
     for end in reversed(ends[-MOST_CUT:]):
@@ -97,10 +97,10 @@ def decodable(path: Path, ends: Sequence[int]) -> tuple[int, Held]:
             return end, _film(path, end)
         except (av.error.FFmpegError, ValueError) as e:
             log.debug("%s up to byte %d: %s", path, end, e)
-    return ends[-1], Held()
+    return ends[-1], VideoExtent()
 
 
-def cut(path: Path, end: int) -> None:
+def move_tail_aside(path: Path, end: int) -> None:
     """Moves what stands behind `end` into a file of its own beside it. Raises OSError, for what is
     no regular file or has a second name too."""
     with os.fdopen(open_regular(path, os.O_RDWR, alone=True), "r+b") as source:

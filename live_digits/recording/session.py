@@ -25,9 +25,9 @@ from typing import Any, BinaryIO
 import numpy as np
 import yaml
 
-from live_digits.core.errors import RecordingError, reason
+from live_digits.core.errors import RecordingError, one_line
 from live_digits.core.safe_files import is_regular, odd_kind, open_regular, read_regular
-from live_digits.core.safe_yaml import YAML_FAULTS, NotPlainError, check_yaml
+from live_digits.core.safe_yaml import YAML_FAULTS, UnsafeYamlError, check_yaml
 
 VIDEO = "annotated.mp4"
 RAW = "raw.mp4"
@@ -57,7 +57,7 @@ class SessionError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class ReplayFiles:
     """What a session gives as a source: its files in order with the second at which each begins
     (None where it is not known), and a line for the user where it is not the camera's frames."""
 
@@ -121,7 +121,7 @@ def is_session(folder: Path) -> bool:
     return False
 
 
-def replay(folder: Path) -> Replay:
+def replay_files(folder: Path) -> ReplayFiles:
     """The videos to run a session again from: the camera's own frames, else the annotated ones.
 
     Returns:
@@ -155,10 +155,10 @@ def replay(folder: Path) -> Replay:
         for key in ("video", "raw"):
             if entry.get(key) is not None and "start" in entry:
                 starts[entry[key]] = float(entry["start"])
-    return Replay(tuple((path, starts.get(path.name)) for path in own), note)
+    return ReplayFiles(tuple((path, starts.get(path.name)) for path in own), note)
 
 
-def load(path: Path) -> dict[str, Any] | None:
+def load_session(path: Path) -> dict[str, Any] | None:
     """A session.yaml; None where it is missing, cut off or no session."""
     try:
         return read_session(path)
@@ -183,10 +183,10 @@ def read_session(path: Path) -> dict[str, Any]:
         where = f"line {mark.line + 1}: " if mark else ""
         what = " ".join(str(getattr(e, "problem", None) or e).split())
         raise SessionError(f"{where}no valid YAML: {what}") from e
-    except NotPlainError as e:
+    except UnsafeYamlError as e:
         raise SessionError(str(e)) from e
     except YAML_FAULTS as e:  # UnicodeDecodeError among them
-        raise SessionError(f"no session: {reason(e)}") from e
+        raise SessionError(f"no session: {one_line(e)}") from e
     if not isinstance(content, dict) or "started" not in content:
         raise SessionError("no session: expected a mapping with `started`")
     if not _writable(content):
@@ -257,7 +257,7 @@ class _Dumper(yaml.SafeDumper):
         return True  # an alias would make it more than plain data
 
 
-def save(folder: Path, content: Mapping[str, Any]) -> None:
+def save_session(folder: Path, content: Mapping[str, Any]) -> None:
     """Replaces session.yaml in one step that a power cut cannot halve. Raises OSError."""
     text = yaml.dump(dict(content), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
     scratch = folder / SCRATCH
@@ -323,14 +323,17 @@ def lock(file: BinaryIO) -> bool:
 
 
 @contextlib.contextmanager
-def reserved(folder: Path) -> Iterator[bool]:
+def exclusive(folder: Path) -> Iterator[bool]:
     """Keeps other programs off a session while it is repaired; gives False where one records it or
     repairs it. Raises OSError."""
     path = folder / READINGS
     # A recording that begins right now has no readings yet.
     if sys.platform == "win32" or not is_regular(path):
-        done = bool(odd_entries(folder)) or (load(folder / SESSION) or {}).get("ended") is not None
-        yield done or time.time() - changed(folder) > FRESH
+        done = (
+            bool(odd_entries(folder))
+            or (load_session(folder / SESSION) or {}).get("ended") is not None
+        )
+        yield done or time.time() - last_change(folder) > FRESH
         return
     # What may only be read cannot be recorded into either.
     able = os.access(path, os.W_OK)
@@ -339,17 +342,17 @@ def reserved(folder: Path) -> Iterator[bool]:
         yield lock(file)
 
 
-def changed(folder: Path) -> float:
+def last_change(folder: Path) -> float:
     """When a session was last written to, seconds since the epoch. Raises OSError."""
     return max(os.lstat(p).st_mtime for p in (folder, *folder.iterdir()))
 
 
-def number(value: Any) -> float:
+def finite_number(value: Any) -> float:
     """A figure of session.yaml or readings.jsonl; 0 for what is none."""
     return float(value) if _figure(value) else 0.0
 
 
-class Lines:
+class JsonLinesFile:
     """The readings file: whole lines only, each in the file when `add` returns."""
 
     def __init__(self, path: Path) -> None:
@@ -400,7 +403,7 @@ def new_folder(base: Path, started: datetime, min_free_mb: int) -> Path:
                 number += 1
     except (OSError, RuntimeError) as e:
         raise RecordingError(
-            f"no recording can be made in {base}: {reason(e)}; choose a folder that can be "
+            f"no recording can be made in {base}: {one_line(e)}; choose a folder that can be "
             "written with recording.folder"
         ) from e
 
@@ -410,16 +413,16 @@ def free_mb(path: Path) -> int:
     return shutil.disk_usage(path).free // MB
 
 
-def plain(value: Any) -> Any:
+def to_plain_yaml(value: Any) -> Any:
     """`value` as YAML's own types: the session may hold paths, tuples, NumPy numbers, settings."""
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): to_plain_yaml(v) for k, v in value.items()}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return plain(dataclasses.asdict(value))
+        return to_plain_yaml(dataclasses.asdict(value))
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [plain(v) for v in value]
+        return [to_plain_yaml(v) for v in value]
     if isinstance(value, (np.generic, np.ndarray)):
-        return plain(value.tolist())
+        return to_plain_yaml(value.tolist())
     if value is None or type(value) in (bool, int, float, str):
         return value
     return str(value)

@@ -51,7 +51,7 @@ MOST_BOXES = 10_000_000
 """Boxes of an MP4 file that are looked at: a recording of two weeks has as many."""
 
 
-class Film:
+class Mp4Writer:
     """One video file. It belongs to one thread."""
 
     def __init__(
@@ -171,7 +171,7 @@ class Film:
                 self._file.close()
             finally:
                 # Cheap, and not every failed write is told: a whole file stays as it is.
-                cut_torn(self._path)
+                truncate_torn_tail(self._path)
 
     def _pts(self, time: float) -> int:
         """The frame's time in ticks from the first frame, always later than the frame before."""
@@ -205,15 +205,15 @@ class Film:
         return image
 
 
-def cut_torn(path: Path) -> None:
+def truncate_torn_tail(path: Path) -> None:
     """Ends an MP4 file after its last whole fragment: a full disk tears the one being written, and
     decoders stumble over it. Raises OSError."""
-    end = whole_ends(path)[-1]
+    end = fragment_ends(path)[-1]
     with os.fdopen(open_regular(path, os.O_RDWR), "r+b") as file:
         file.truncate(end)
 
 
-def whole_ends(path: Path) -> Sequence[int]:
+def fragment_ends(path: Path) -> Sequence[int]:
     """Where a fragmented MP4 file may end, in bytes, growing: 0, after its header and after each of
     its whole fragments, as far as they follow one another and are no more than `MOST_BOXES`. Raises
     OSError, for what is no regular file too."""

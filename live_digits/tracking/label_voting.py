@@ -15,8 +15,8 @@ from live_digits.config.settings import ReadingSettings
 from live_digits.core.types import CLASSES, NOT_A_DIGIT, Candidate, Digit, Floats, Track
 from live_digits.reading.candidate_selection import select
 from live_digits.reading.classes import JUDGED, from_crops
-from live_digits.reading.questions import VOTES, Answer, Page, averaged, stacked
-from live_digits.reading.resolution import Resolution, rejection, untouched
+from live_digits.reading.questions import VOTES, Page, Prediction, stack_rows, update_mean
+from live_digits.reading.resolution import Resolved, disjoint_from, rejection
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class LabelVoting:
         for votes in self._votes.values():
             votes.shown = None
 
-    def learn(self, answer: Answer) -> None:
+    def add_predictions(self, answer: Prediction) -> None:
         """Takes what was said of a track, among its neighbours or alone."""
         self.version += 1
         votes = self._votes.get(answer.track)
@@ -86,12 +86,12 @@ class LabelVoting:
             if votes is None:
                 votes = self._votes[answer.track] = _Votes(new.copy())
             else:
-                votes.mean = averaged(votes.mean, votes.count, new)
+                votes.mean = update_mean(votes.mean, votes.count, new)
                 votes.count = min(votes.count + 1, VOTES)
         if votes is None or answer.verdict is None:
             return
         before = votes.mean if votes.verdict is None else votes.verdict
-        votes.verdict = averaged(before, votes.verdicts, answer.verdict, HYSTERESIS.verdicts)
+        votes.verdict = update_mean(before, votes.verdicts, answer.verdict, HYSTERESIS.verdicts)
         votes.verdicts = min(votes.verdicts + 1, HYSTERESIS.verdicts)
 
     def page(self, candidates: Sequence[Candidate], tracks: Sequence[Track]) -> Page:
@@ -101,7 +101,7 @@ class LabelVoting:
         return Page(
             tuple(candidates[t.candidate] for t in tracks),
             tuple(t.id for t in tracks),
-            stacked([v.mean if v else blank for v in votes], JUDGED),
+            stack_rows([v.mean if v else blank for v in votes], JUDGED),
             tuple(v.count if v else 0 for v in votes),
         )
 
@@ -113,9 +113,9 @@ class LabelVoting:
     def is_settled(self, track: int) -> bool:
         """Returns whether more answers would hardly change the label."""
         count = self.count(track)
-        return count >= VOTES or (count >= 2 and self.is_sure(track))
+        return count >= VOTES or (count >= 2 and self.is_confident(track))
 
-    def is_sure(self, track: int) -> bool:
+    def is_confident(self, track: int) -> bool:
         """Returns whether the answers so far agree. Others may be of a blurred crop."""
         votes = self._votes.get(track)
         if votes is None:
@@ -123,14 +123,14 @@ class LabelVoting:
         digits, none = votes.decided[:NOT_A_DIGIT], votes.decided[NOT_A_DIGIT:]
         return float(max(digits.max(), none.sum())) > HYSTERESIS.settled
 
-    def doubt(self, track: int) -> None:
+    def discount(self, track: int) -> None:
         """Counts what was said of the track as one answer: its ink has changed."""
         votes = self._votes.get(track)
         if votes:
             votes.count, votes.verdicts = 1, 0  # verdicts are of means: these remember enough
             self.version += 1
 
-    def keep(self, tracks: Iterable[int]) -> None:
+    def retain(self, tracks: Iterable[int]) -> None:
         """Forgets all other tracks."""
         alive = set(tracks)
         kept = {i: v for i, v in self._votes.items() if i in alive}
@@ -150,15 +150,15 @@ class LabelVoting:
         """Returns the id under which a track is shown."""
         return self._ids.get(track, track)
 
-    def resolve(self, candidates: Sequence[Candidate], tracks: Sequence[Track]) -> Resolution:
+    def resolve(self, candidates: Sequence[Candidate], tracks: Sequence[Track]) -> Resolved:
         """Returns the digits of this frame; boxes without an answer yet are pending."""
         known = [t for t in tracks if t.id in self._votes]
         own = [candidates[t.candidate] for t in known]
         votes = [self._votes[t.id] for t in known]
-        leaning = stacked([self._leaning(v) for v in votes], JUDGED)
+        leaning = stack_rows([self._with_hysteresis(v) for v in votes], JUDGED)
         chosen = set(select(own, leaning))
         digits: list[Digit] = []
-        unread = untouched(own, chosen)
+        unread = disjoint_from(own, chosen)
         for i, t in enumerate(known):
             digit = self._label(votes[i], leaning[i]) if i in chosen else None
             votes[i].shown = digit
@@ -167,15 +167,15 @@ class LabelVoting:
             elif i in chosen:
                 unread.append(i)
         rejected = tuple(rejection(known[i].box, votes[i].decided) for i in sorted(unread))
-        taken = {piece for i in chosen for piece in own[i].pieces}
+        taken = {piece for i in chosen for piece in own[i].component_ids}
         pending = tuple(
             t.box
             for t in tracks
             if t.id not in self._votes
-            and candidates[t.candidate].primary
-            and not candidates[t.candidate].pieces & taken
+            and candidates[t.candidate].is_whole
+            and not candidates[t.candidate].component_ids & taken
         )
-        return Resolution(self._named(digits), pending, rejected)
+        return Resolved(self._named(digits), pending, rejected)
 
     def _named(self, digits: Sequence[Digit]) -> tuple[Digit, ...]:
         """Returns the digits with lasting ids: a digit whose box is found a little larger or
@@ -193,7 +193,7 @@ class LabelVoting:
         self._shown.update((d.track, d) for d in digits)
         return tuple(replace(d, track=self.id_of(d.track)) for d in digits)
 
-    def _leaning(self, votes: _Votes) -> Floats:
+    def _with_hysteresis(self, votes: _Votes) -> Floats:
         """The verdict, leaning to what is shown: equal rivals must not take turns."""
         if votes.shown is None:
             return votes.decided

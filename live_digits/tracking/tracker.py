@@ -40,34 +40,34 @@ _Array = npt.NDArray[np.float64]
 
 
 @dataclass(slots=True)
-class _Known:
+class _TrackState:
     """A track's memory. `shift` is its velocity, pixels a second. Under a hand it is `held` (when
     last, seconds) and lies where the page has `carried` it since it was seen, pixels."""
 
     id: int
     box: Box
-    primary: bool
-    pieces: int
+    is_whole: bool
+    component_ids: int
     seen: float
     age: int
-    shift: _Array
-    born: float
+    velocity: _Array
+    first_seen: float
     held: float
-    carried: _Array
+    offset: _Array
 
     @property
     def hidden(self) -> bool:
         """Whether a hand came over it after it was seen last."""
         return self.held > self.seen
 
-    def ahead(self, time: float, longest: float = math.inf) -> _Array:
+    def extrapolate(self, time: float, longest: float = math.inf) -> _Array:
         """How far the track should have come from its box; for `longest` seconds at most by its own
         velocity."""
-        return self.carried if self.hidden else self.shift * min(time - self.seen, longest)
+        return self.offset if self.hidden else self.velocity * min(time - self.seen, longest)
 
     def box_at(self, time: float) -> Box:
         """Where the track should be."""
-        return self.box.moved(*_whole(self.ahead(time)))
+        return self.box.moved(*_whole(self.extrapolate(time)))
 
 
 class Tracker:
@@ -75,7 +75,7 @@ class Tracker:
 
     def __init__(self, settings: TrackerSettings) -> None:
         self.settings = settings
-        self._known: list[_Known] = []
+        self._known: list[_TrackState] = []
         self._next = 1
         self._drift = np.zeros(2)
         self._time = 0.0
@@ -101,24 +101,25 @@ class Tracker:
         self._learn_drift(candidates, pairs, time)
         self._carry(known, pairs, time)
         tracks: list[Track] = []
-        fresh: list[_Known] = []
+        fresh: list[_TrackState] = []
         for i, c in enumerate(candidates):
             k = pairs.get(i)
             if k is None:
-                k = _Known(
-                    self._next, c.box, c.primary, len(c.pieces), time, 0, self._drift.copy(),
-                    born=time, held=-math.inf, carried=np.zeros(2),
+                k = _TrackState(
+                    self._next, c.box, c.is_whole, len(c.component_ids), time, 0,
+                    self._drift.copy(),
+                    first_seen=time, held=-math.inf, offset=np.zeros(2),
                 )  # fmt: skip
                 self._next += 1
                 fresh.append(k)
             else:
                 self._move(k, c, time)
-            speed = float(np.hypot(*k.shift)) / max(1, c.box.h)
+            speed = float(np.hypot(*k.velocity)) / max(1, c.box.h)
             tracks.append(Track(k.id, c.box, i, k.age, speed > _MOVING))
         self._known = [k for k in known if self._lasts(k, time)] + fresh
         return tuple(tracks)
 
-    def _lasts(self, k: _Known, time: float) -> bool:
+    def _lasts(self, k: _TrackState, time: float) -> bool:
         """Whether the track's time has not run out."""
         return time - max(k.seen, k.held) <= self.settings.expiry + CLOCK_ROUNDING
 
@@ -142,14 +143,14 @@ class Tracker:
         self._drift = np.zeros(2)
 
     def _pair(
-        self, known: Sequence[_Known], candidates: Sequence[Candidate], time: float
-    ) -> dict[int, _Known]:
+        self, known: Sequence[_TrackState], candidates: Sequence[Candidate], time: float
+    ) -> dict[int, _TrackState]:
         """Candidate index → track."""
         if not known or not candidates:
             return {}
         x, y, w, h = np.array([c.box.as_list() for c in candidates], np.float64).T[..., None]
         x0, y0, w0, h0 = np.array([k.box.as_list() for k in known], np.float64).T[:, None]
-        dx, dy = np.array([k.ahead(time, _AHEAD) for k in known]).T[:, None]
+        dx, dy = np.array([k.extrapolate(time, _AHEAD) for k in known]).T[:, None]
         # Whole matrices a side, candidates × tracks: a reduction over pairs of numbers is slow.
         wide, high = np.maximum(w, w0), np.maximum(h, h0)
         slim, low = np.minimum(w, w0), np.minimum(h, h0)
@@ -160,11 +161,11 @@ class Tracker:
         stretch = np.maximum(wide - slim, high - low) / scale
         fits = (wide <= _SIZE_RATIO * slim + _SLACK) & (high <= _SIZE_RATIO * low + _SLACK)
         fits &= away <= _REACH
-        main_c = np.array([c.primary for c in candidates])
-        main_k = np.array([k.primary for k in known])
+        main_c = np.array([c.is_whole for c in candidates])
+        main_k = np.array([k.is_whole for k in known])
         cost = away + stretch + _PRIMARY_COST * (main_c[:, None] != main_k[None])
         rows, columns = np.nonzero(fits)
-        pairs: dict[int, _Known] = {}
+        pairs: dict[int, _TrackState] = {}
         taken: set[int] = set()
         for at in np.argsort(cost[rows, columns], kind="stable"):
             i, j = int(rows[at]), int(columns[at])
@@ -176,22 +177,24 @@ class Tracker:
     def _hold(self, covered: Callable[[Box], bool], time: float) -> None:
         """Keeps what has come to lie under a hand, but not what moves with it."""
         for k in self._known:
-            speed = float(np.hypot(*(k.shift - self._drift))) / max(1, k.box.h)
-            steady = k.hidden or (k.seen - k.born >= _STEADY and speed <= _MOVING)
+            speed = float(np.hypot(*(k.velocity - self._drift))) / max(1, k.box.h)
+            steady = k.hidden or (k.seen - k.first_seen >= _STEADY and speed <= _MOVING)
             if steady and covered(k.box_at(time)):
                 k.held = time
 
-    def _carry(self, alive: Sequence[_Known], pairs: dict[int, _Known], time: float) -> None:
+    def _carry(
+        self, alive: Sequence[_TrackState], pairs: dict[int, _TrackState], time: float
+    ) -> None:
         """Has the page take along what lies on it unseen."""
         seen = {k.id for k in pairs.values()}
         step = self._drift * (time - self._time)
         for k in alive:
             if k.hidden and k.id not in seen:
-                k.carried = k.carried + step
+                k.offset = k.offset + step
         self._time = time
 
     def _learn_drift(
-        self, candidates: Sequence[Candidate], pairs: dict[int, _Known], time: float
+        self, candidates: Sequence[Candidate], pairs: dict[int, _TrackState], time: float
     ) -> None:
         """The page's own velocity: the median over pairs."""
         shifts = [
@@ -201,13 +204,13 @@ class Tracker:
         ]
         self._drift = np.median(shifts, axis=0) if shifts else np.zeros(2)
 
-    def _move(self, k: _Known, c: Candidate, time: float) -> None:
+    def _move(self, k: _TrackState, c: Candidate, time: float) -> None:
         passed = time - k.seen
         if passed > 0:
             step = (np.array(c.box.centre) - np.array(k.box.centre)) / passed
-            k.shift = k.shift + _SMOOTH * (step - k.shift)
-        k.carried = np.zeros(2)
-        k.box, k.primary, k.pieces, k.seen = c.box, c.primary, len(c.pieces), time
+            k.velocity = k.velocity + _SMOOTH * (step - k.velocity)
+        k.offset = np.zeros(2)
+        k.box, k.is_whole, k.component_ids, k.seen = c.box, c.is_whole, len(c.component_ids), time
         k.age += 1
 
 

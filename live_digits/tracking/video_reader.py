@@ -1,6 +1,6 @@
 """Reads moving pictures: finds, follows and reads what each frame shows.
 
-`Follower` names the crops that need an answer, learns answers whenever they come, and gives each
+`VideoReader` names the crops that need an answer, learns answers whenever they come, and gives each
 frame's reading from what it knows; the caller decides where the network runs.
 """
 
@@ -13,18 +13,18 @@ import numpy as np
 
 from live_digits.config.settings import PipelineSettings, ReadingSettings, Settings
 from live_digits.core.types import Box, Classifier, Digit, Frame, Image, Reading, Track
-from live_digits.reading.cutouts import cut
+from live_digits.reading.cutouts import cut_out
 from live_digits.reading.questions import (
-    Answer,
     Judge,
+    Prediction,
     Question,
-    answered,
+    answer_question,
     as_judge,
 )
 from live_digits.reading.text_lines import reading_order
 from live_digits.tracking.label_voting import LabelVoting
 from live_digits.tracking.tracker import CLOCK_ROUNDING, Tracker
-from live_digits.vision.detection import Vision, crops, find
+from live_digits.vision.detection import Detections, detect_candidates, extract_crops
 
 RECHECK = 0.5
 """Seconds after which the crop of a track that is settled is looked at again."""
@@ -38,38 +38,38 @@ _OPENING = 0.3
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class TrackedFrame:
     """A frame after vision and tracking; `tracks` has one entry a candidate."""
 
     frame: Frame
-    vision: Vision
+    vision: Detections
     tracks: tuple[Track, ...]
 
 
 @dataclass(slots=True)
-class _Read:
+class _LastCrop:
     """The crop of a track that was asked about last, and when it was last looked at."""
 
     crop: Image
     at: float
 
 
-class Follower:
+class VideoReader:
     """Follows and reads the digits of a moving picture. Belongs to one thread."""
 
     def __init__(self, settings: Settings) -> None:
         self._tracker = Tracker(settings.tracker)
         self._labels = LabelVoting(settings.reading)
-        self._read: dict[int, _Read] = {}
+        self._read: dict[int, _LastCrop] = {}
         self._held: dict[int, Digit] = {}
-        self._known: tuple[tuple[object, ...], Vision, Reading] | None = None
+        self._known: tuple[tuple[object, ...], Detections, Reading] | None = None
         self._guarded = False
         """Whether a hand is in the picture."""
         self._begun: float | None = None
         """The time of the first frame."""
-        self._streak: dict[int, int] = {}
+        self._consecutive_looks: dict[int, int] = {}
         """Looks in a row in which a track was read as a digit."""
-        self._counted: Seen | None = None
+        self._counted: TrackedFrame | None = None
         """The look that the streaks end with: pictures between two looks prove nothing."""
         self.masked = 0
         """Boxes that were not read because a hand lay on them, summed over frames."""
@@ -80,20 +80,20 @@ class Follower:
         pipeline: PipelineSettings,
         hidden: Callable[[Box], bool] | None = None,
         touched: Callable[[Box], bool] | None = None,
-    ) -> Seen:
+    ) -> TrackedFrame:
         """Vision and tracking of a new frame; times grow from call to call. `hidden` tells which
         boxes lie under a hand: they are not read. `touched` (by default the same) tells where a
         digit may be hidden: it is kept until the hand is gone; while it is given, a new digit is
         shown once three looks in a row have it."""
-        return self.follow(frame, find(frame.image, pipeline), hidden, touched)
+        return self.follow(frame, detect_candidates(frame.image, pipeline), hidden, touched)
 
     def follow(
         self,
         frame: Frame,
-        vision: Vision,
+        vision: Detections,
         hidden: Callable[[Box], bool] | None = None,
         touched: Callable[[Box], bool] | None = None,
-    ) -> Seen:
+    ) -> TrackedFrame:
         """The tracking of a new frame whose vision is at hand."""
         self._guarded = touched is not None
         self._begun = frame.time if self._begun is None else self._begun
@@ -103,11 +103,11 @@ class Follower:
             vision = shown
         tracks = self._tracker.update(vision.candidates, frame.time, touched or hidden)
         alive = self._tracker.alive()
-        self._labels.keep(alive)
+        self._labels.retain(alive)
         self._read = {i: r for i, r in self._read.items() if i in alive}
-        return Seen(frame, vision, tracks)
+        return TrackedFrame(frame, vision, tracks)
 
-    def wanted(self, seen: Seen, every: bool = False) -> Question:
+    def pending_crops(self, seen: TrackedFrame, every: bool = False) -> Question:
         """Asks about the tracks that need an answer: new ones, those not settled, and, now and
         then, those that are unsure or whose ink has changed. `every`: all."""
         time = seen.frame.time
@@ -115,13 +115,13 @@ class Follower:
         if not looked:
             return Question()
         plain = seen.vision.profile == "classic"
-        images = cut(seen.vision, [t.candidate for t in looked], not plain)
+        images = cut_out(seen.vision, [t.candidate for t in looked], not plain)
         rows = []
         for row, t in enumerate(looked):
             crop = images.crops[row]
-            if every or self._news(t, crop, time):
+            if every or self._crop_changed(t, crop, time):
                 rows.append(row)
-                self._read[t.id] = _Read(crop, time)
+                self._read[t.id] = _LastCrop(crop, time)
         if not rows:
             return Question()
         return Question(
@@ -135,14 +135,14 @@ class Follower:
         before = self._read.get(track.id)
         if before is None:
             return True
-        if track.moving and self._labels.is_sure(track.id):
+        if track.moving and self._labels.is_confident(track.id):
             return False  # a crop blurred by motion is no better evidence than what is known
         if not self._labels.is_settled(track.id):
             return True
         # Ids spread the looks over the frames between.
         return time - before.at >= RECHECK * (1 + track.id % 8 / 16) - CLOCK_ROUNDING
 
-    def _news(self, track: Track, crop: Image, time: float) -> bool:
+    def _crop_changed(self, track: Track, crop: Image, time: float) -> bool:
         before = self._read.get(track.id)
         if before is None or not self._labels.is_settled(track.id):
             return True
@@ -150,17 +150,17 @@ class Follower:
         difference = np.abs(crop.astype(np.int16) - before.crop)
         changed = float(difference.mean()) >= _CHANGED
         if changed:
-            self._labels.doubt(track.id)
-        return changed or not self._labels.is_sure(track.id)
+            self._labels.discount(track.id)
+        return changed or not self._labels.is_confident(track.id)
 
-    def learn(self, answers: Iterable[Answer]) -> None:
+    def add_predictions(self, answers: Iterable[Prediction]) -> None:
         """Takes answers, late ones too: those of tracks that are gone count nothing."""
         alive = self._tracker.alive()
         for answer in answers:
             if answer.track in alive:
-                self._labels.learn(answer)
+                self._labels.add_predictions(answer)
 
-    def reading(self, seen: Seen) -> Reading:
+    def reading(self, seen: TrackedFrame) -> Reading:
         """What this frame says by all that is known. A digit that the frame lost is held where it
         should be until its track expires: nothing flickers."""
         missing = self._tracker.missing(seen.frame.time)
@@ -171,7 +171,7 @@ class Follower:
             return replace(known[2], source=frame.source, frame=frame.seq, time=frame.time)
         resolution = self._labels.resolve(seen.vision.candidates, seen.tracks)
         self._count(seen, resolution.digits)
-        digits = [d for d in resolution.digits if self._believed(d, seen.frame)]
+        digits = [d for d in resolution.digits if self._is_confirmed(d, seen.frame)]
         waits = len(digits) < len(resolution.digits)
         here = {t.id for t in seen.tracks}
         height, width = seen.frame.image.shape[:2]
@@ -192,18 +192,20 @@ class Follower:
         self._known = None if missing or waits else (state, seen.vision, reading)
         return reading
 
-    def _count(self, seen: Seen, digits: Iterable[Digit]) -> None:
+    def _count(self, seen: TrackedFrame, digits: Iterable[Digit]) -> None:
         another = self._counted is not seen
         self._counted = seen
-        before = self._streak
-        self._streak = {d.track: before.get(d.track, int(not another)) + another for d in digits}
+        before = self._consecutive_looks
+        self._consecutive_looks = {
+            d.track: before.get(d.track, int(not another)) + another for d in digits
+        }
 
-    def _believed(self, digit: Digit, frame: Frame) -> bool:
+    def _is_confirmed(self, digit: Digit, frame: Frame) -> bool:
         """Whether what is read as a digit is shown as one yet. While a hand is in the picture, what
         the frame's edge cuts off may be its arm."""
         if digit.track in self._held:
             return True
-        looks = self._streak[digit.track]
+        looks = self._consecutive_looks[digit.track]
         if not self._guarded:
             return looks >= _CONFIRMED or frame.time - (self._begun or 0.0) <= _OPENING
         height, width = frame.image.shape[:2]
@@ -211,7 +213,7 @@ class Follower:
         cut = box.x <= 0 or box.y <= 0 or box.right >= width or box.bottom >= height
         return not cut and looks >= _CONFIRMED_BY_HANDS
 
-    def ahead(self, reading: Reading, frame: Frame) -> Reading:
+    def extrapolate(self, reading: Reading, frame: Frame) -> Reading:
         """An earlier frame's reading for `frame`: the boxes where the page should have taken them
         since. The page moves as one."""
         shift = self._tracker.drift * (frame.time - reading.time)
@@ -222,7 +224,7 @@ class Follower:
         moved = reading.map_boxes(lambda box: box.moved(x, y))
         return replace(moved, frame=frame.seq, time=frame.time)
 
-    def waiting(self, seen: Seen) -> bool:
+    def waiting(self, seen: TrackedFrame) -> bool:
         """True while a track of this frame has no answer yet."""
         return any(self._labels.count(t.id) == 0 for t in seen.tracks)
 
@@ -236,13 +238,13 @@ class Follower:
         self._labels.reset()
         self._read.clear()
         self._held.clear()
-        self._streak.clear()
+        self._consecutive_looks.clear()
         self._known = None
         self._begun = None
         self._counted = None
 
 
-def labelled(seen: Seen, reading: Reading) -> tuple[Image, list[str]]:
+def labelled_crops(seen: TrackedFrame, reading: Reading) -> tuple[Image, list[str]]:
     """The crops of a frame's boxes, uint8 N×28×28, and what `reading`, its own, says of each."""
     candidate_of = {t.id: t.candidate for t in seen.tracks}
     labels = {
@@ -252,23 +254,23 @@ def labelled(seen: Seen, reading: Reading) -> tuple[Image, list[str]]:
     }
     unread = dict.fromkeys(reading.pending, "...") | {r.box: r.reason for r in reading.rejected}
     for i, c in enumerate(seen.vision.candidates):
-        if c.primary and i not in labels and c.box in unread:
+        if c.is_whole and i not in labels and c.box in unread:
             labels[i] = unread[c.box]
-    return crops(seen.vision, list(labels)), list(labels.values())
+    return extract_crops(seen.vision, list(labels)), list(labels.values())
 
 
-def _without(vision: Vision, hidden: Callable[[Box], bool]) -> Vision:
+def _without(vision: Detections, hidden: Callable[[Box], bool]) -> Detections:
     """Only the candidates that can be seen; neither are halves of a blob that is hidden, nor its
     unions with others."""
     seen = [not hidden(c.box) for c in vision.candidates]
     under: set[int] = set()
     for c, visible in zip(vision.candidates, seen, strict=True):
-        if c.primary and not visible:
-            under |= c.pieces
+        if c.is_whole and not visible:
+            under |= c.component_ids
     rows = [
         i
         for i, c in enumerate(vision.candidates)
-        if seen[i] and (c.primary or not c.pieces & under)
+        if seen[i] and (c.is_whole or not c.component_ids & under)
     ]
     return replace(
         vision,
@@ -277,13 +279,13 @@ def _without(vision: Vision, hidden: Callable[[Box], bool]) -> Vision:
     )
 
 
-def _primary(vision: Vision) -> int:
-    return sum(c.primary for c in vision.candidates)
+def _primary(vision: Detections) -> int:
+    return sum(c.is_whole for c in vision.candidates)
 
 
-def read_moving(
+def read_video_frame(
     frame: Frame,
-    follower: Follower,
+    video_reader: VideoReader,
     settings: Settings,
     net: Classifier | Judge,
     hidden: Callable[[Box], bool] | None = None,
@@ -291,8 +293,8 @@ def read_moving(
 ) -> Reading:
     """A video's next frame, read at once on the caller's thread; `hidden` and `touched` as in
     `Follower.see`."""
-    seen = follower.see(frame, settings.pipeline, hidden, touched)
-    question = follower.wanted(seen)
+    seen = video_reader.see(frame, settings.pipeline, hidden, touched)
+    question = video_reader.pending_crops(seen)
     if question:
-        follower.learn(answered(as_judge(net), question))
-    return follower.reading(seen)
+        video_reader.add_predictions(answer_question(as_judge(net), question))
+    return video_reader.reading(seen)

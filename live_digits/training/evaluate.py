@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from live_digits.capture.image_files import Picture, open_picture
-from live_digits.config.settings import shown
-from live_digits.core.errors import SourceError, reason
+from live_digits.config.settings import value_text
+from live_digits.core.errors import SourceError, one_line
 from live_digits.core.safe_files import replacing
 from live_digits.core.safe_yaml import read_bytes
 from live_digits.core.sanitize import sanitize
@@ -299,8 +299,8 @@ def load_truth(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
             RecursionError) as e:  # fmt: skip
         raise data.DataError(
-            f'{file} is no truth file ({type(e).__name__}: {reason(e)[:200]}): expected {{"a.jpg": '
-            '{"digits": [{"box": [x, y, w, h], "digit": 7}], "lines": ["7"]}}'
+            f"{file} is no truth file ({type(e).__name__}: {one_line(e)[:200]}): "
+            'expected {"a.jpg": {"digits": [{"box": [x, y, w, h], "digit": 7}], "lines": ["7"]}}'
         ) from e
     return truth
 
@@ -308,22 +308,24 @@ def load_truth(path: Path) -> dict[str, Any]:
 def _check(name: str, entry: Any) -> None:
     """Raises ValueError, TypeError, KeyError, … for an entry that cannot be compared with."""
     if not isinstance(entry, dict):
-        raise TypeError(f"{shown(name)} is {type(entry).__name__}, no object")
+        raise TypeError(f"{value_text(name)} is {type(entry).__name__}, no object")
     if b"\0" in os.fsencode(name):
-        raise ValueError(f"no file is called {shown(name)}")
+        raise ValueError(f"no file is called {value_text(name)}")
     place = PureWindowsPath(name)  # takes both kinds of slash
     if place.anchor or ".." in place.parts:
-        raise ValueError(f"{shown(name)} lies outside the folder")
+        raise ValueError(f"{value_text(name)} lies outside the folder")
     category = entry.get("category", "")
     if not isinstance(category, str) or len(category) > MOST_NAME:
-        raise TypeError(f"{shown(name)}: category is no text of at most {MOST_NAME} characters")
+        raise TypeError(
+            f"{value_text(name)}: category is no text of at most {MOST_NAME} characters"
+        )
     for box, digit in truth_of(entry):
         if any(abs(v) > MOST_PLACE for v in box.as_list()) or min(box.w, box.h) < 0:
-            raise ValueError(f"{shown(name)} has a box that no picture holds")
+            raise ValueError(f"{value_text(name)} has a box that no picture holds")
         if not 0 <= digit <= 9:
-            raise ValueError(f"{shown(name)} has the digit {digit}")
+            raise ValueError(f"{value_text(name)} has the digit {digit}")
     if not isinstance(entry.get("lines", []), list):
-        raise TypeError(f"{shown(name)}: lines is no list")
+        raise TypeError(f"{value_text(name)}: lines is no list")
 
 
 def truth_of(entry: Mapping[str, Any]) -> list[tuple[Box, int]]:

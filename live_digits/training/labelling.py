@@ -11,10 +11,10 @@ import numpy.typing as npt
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import NOT_A_DIGIT, Box, Candidate, Image
 from live_digits.reading.classes import LETTER, MARK, PART
-from live_digits.reading.cutouts import Cutouts, cut
+from live_digits.reading.cutouts import Cutouts, cut_out
 from live_digits.training.marks import OTHER, Ids
 from live_digits.training.render import Page
-from live_digits.vision.detection import Vision, find
+from live_digits.vision.detection import Detections, detect_candidates
 from live_digits.vision.mnist_crop import normalise
 
 UNTAUGHT = -1
@@ -61,10 +61,10 @@ def labelled(drawn: Page, settings: PipelineSettings | None = None) -> LabelledP
         drawn: the page with the ids of its ink.
         settings: of finding; the default ones by default.
     """
-    vision = find(drawn.image, settings or PipelineSettings())
+    vision = detect_candidates(drawn.image, settings or PipelineSettings())
     h, w = vision.labels.shape
     ids = np.asarray(cv2.resize(drawn.ids, (w, h), interpolation=cv2.INTER_NEAREST), np.uint16)
-    cutouts = cut(vision, range(len(vision.candidates)))
+    cutouts = cut_out(vision, range(len(vision.candidates)))
     labels, marks = labels_of(vision, drawn, ids)
     for i in np.flatnonzero((labels >= 0) & (labels < NOT_A_DIGIT)):
         if not _legible(cutouts.crops[i], vision.boxes[i], ids, int(marks[i])):
@@ -101,7 +101,7 @@ def _legible(crop: Image, box: Box, ids: Ids, mark: int) -> bool:
 
 
 def labels_of(
-    vision: Vision, drawn: Page, ids: Ids
+    vision: Detections, drawn: Page, ids: Ids
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Returns each candidate's class and the id of the mark that has most of its ink.
 
@@ -131,11 +131,11 @@ def labels_of(
     whose = np.zeros(len(vision.candidates), np.int64)
     best_of: dict[int, tuple[float, int]] = {}
     for i, c in enumerate(vision.candidates):
-        mine = joint[list(c.pieces)].sum(axis=0)
+        mine = joint[list(c.component_ids)].sum(axis=0)
         out[i], best, worth = _class_of(mine, inked, kinds, present, whole_digit)
         whose[i] = present[best]
         if 0 <= out[i] < NOT_A_DIGIT:
-            mark, worth = int(present[best]), worth + 0.02 * c.primary
+            mark, worth = int(present[best]), worth + 0.02 * c.is_whole
             before = best_of.get(mark)
             if before and before[0] >= worth:
                 out[i] = _TWIN - out[i]

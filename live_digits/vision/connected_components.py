@@ -21,7 +21,7 @@ Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True, slots=True)
-class Regions:
+class ConnectedComponents:
     """The 8-connected pieces of a picture.
 
     `labels` int32 H×W, 0 where nothing is, else 1…`count` − 1. `at` are the flat indices of the
@@ -67,18 +67,18 @@ class Regions:
         return np.ascontiguousarray(box.T)
 
 
-def regions(mask: Image) -> Regions:
+def connected_components(mask: Image) -> ConnectedComponents:
     """The pieces of `mask` (uint8 H×W, 0 or not)."""
     count, found = cv2.connectedComponents(mask, connectivity=8)
     labels = np.asarray(found, np.int32)
     at = np.flatnonzero(mask.view(np.bool_))
     if not len(at):
         nothing = np.zeros(0, np.intp)
-        return Regions(labels, count, at, nothing, nothing, np.zeros(0, np.int32))
+        return ConnectedComponents(labels, count, at, nothing, nothing, np.zeros(0, np.int32))
     begins = np.empty(len(at), np.bool_)
     begins[0] = True
     np.not_equal(at[1:], at[:-1] + 1, out=begins[1:])
     begins |= at % mask.shape[1] == 0
     first = np.flatnonzero(begins)
     length = np.diff(first, append=len(at))
-    return Regions(labels, count, at, first, length, labels.ravel()[at[first]])
+    return ConnectedComponents(labels, count, at, first, length, labels.ravel()[at[first]])

@@ -16,12 +16,18 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.config.settings import PipelineSettings
-from live_digits.core.types import CROP_SIZE, Box, Candidate, Image, Stages
+from live_digits.core.types import CROP_SIZE, Box, Candidate, Image, StageImages
 from live_digits.vision import illumination as inks
-from live_digits.vision.connected_components import regions
-from live_digits.vision.image_ops import above, halved
+from live_digits.vision.connected_components import connected_components
+from live_digits.vision.image_ops import downsample_2x, threshold_mask
 from live_digits.vision.mnist_crop import normalise
-from live_digits.vision.ruled_lines import Ruled, healed, paths, rims, rulings
+from live_digits.vision.ruled_lines import (
+    RuledLines,
+    bridge_line_gaps,
+    detect_ruled_lines,
+    line_halos,
+    line_paths_and_crossings,
+)
 from live_digits.vision.segmentation import Blob, propose
 
 Labels = npt.NDArray[np.int32]
@@ -53,14 +59,14 @@ _SOFT_RIM = np.ones((3, 3), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
-class Vision:
+class Detections:
     """What `find` saw. `scale` is working pixels per frame pixel; `boxes` are the candidates' in
     working pixels; `labels` holds each working pixel's piece (0 none), int32 H×W. `grey` is the
     working picture, dark ink on light paper, and `raw` how much darker than the paper it is, uint8
     H×W. The last three are 0×0 for `classic`."""
 
     candidates: tuple[Candidate, ...]
-    stages: Stages
+    stages: StageImages
     scale: float
     boxes: tuple[Box, ...]
     labels: Labels
@@ -69,7 +75,9 @@ class Vision:
     raw: Image
 
 
-def find(image: Image, settings: PipelineSettings, lap: Lap | None = None) -> Vision:
+def detect_candidates(
+    image: Image, settings: PipelineSettings, lap: Lap | None = None
+) -> Detections:
     """uint8 BGR H×W×3 (or grey H×W), at least 1×1 → all that may be a digit in it. `lap` is called
     with the name of each stage as it ends."""
     if settings.profile == "classic":
@@ -81,7 +89,7 @@ def _untimed(stage: str) -> None:
     del stage
 
 
-def crops(vision: Vision, indices: Sequence[int] | None = None) -> Image:
+def extract_crops(vision: Detections, indices: Sequence[int] | None = None) -> Image:
     """The crops of the candidates named (all by default): uint8 N×28×28, white ink on black."""
     chosen = range(len(vision.boxes)) if indices is None else indices
     out = np.zeros((len(chosen), CROP_SIZE, CROP_SIZE), np.uint8)
@@ -90,20 +98,20 @@ def crops(vision: Vision, indices: Sequence[int] | None = None) -> Image:
     return out
 
 
-def grey_of(image: Image) -> Image:
+def to_grey(image: Image) -> Image:
     """uint8 grey of a BGR or grey picture."""
     return np.asarray(
         cv2.cvtColor(image, cv2.COLOR_BGR2GRAY) if image.ndim == 3 else image, np.uint8
     )
 
 
-def blurred(grey: Image, settings: PipelineSettings) -> Image:
+def blur_grey(grey: Image, settings: PipelineSettings) -> Image:
     """Gaussian blur; an even kernel, which OpenCV refuses, becomes the next odd one."""
     size = settings.blur | 1
     return np.asarray(cv2.GaussianBlur(grey, (size, size), 0), np.uint8)
 
 
-def edges_of(blur: Image, settings: PipelineSettings) -> Image:
+def detect_edges(blur: Image, settings: PipelineSettings) -> Image:
     """Canny's edges, uint8 0 or 255; an aperture outside 3, 5, 7 becomes the nearest of them."""
     aperture = min((3, 5, 7), key=lambda a: abs(a - settings.canny_aperture))
     low = settings.canny_low
@@ -112,7 +120,7 @@ def edges_of(blur: Image, settings: PipelineSettings) -> Image:
     )
 
 
-def dilated_of(edges: Image, settings: PipelineSettings) -> Image:
+def dilate_edges(edges: Image, settings: PipelineSettings) -> Image:
     """The edges dilated by a full square."""
     kernel = np.ones((settings.dilate_kernel, settings.dilate_kernel), np.uint8)
     return np.asarray(cv2.dilate(edges, kernel, iterations=settings.dilate_iterations), np.uint8)
@@ -125,25 +133,25 @@ def contour_boxes(dilated: Image) -> tuple[Box, ...]:
     return tuple(Box(*(int(v) for v in box)) for box in boxes)
 
 
-def _find_classic(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
-    grey = grey_of(image)
+def _find_classic(image: Image, settings: PipelineSettings, lap: Lap) -> Detections:
+    grey = to_grey(image)
     lap("grey")
-    blur = blurred(grey, settings)
+    blur = blur_grey(grey, settings)
     lap("blur")
-    edges = edges_of(blur, settings)
+    edges = detect_edges(blur, settings)
     lap("edges")
-    dilated = dilated_of(edges, settings)
+    dilated = dilate_edges(edges, settings)
     lap("dilated")
     mode = cv2.THRESH_BINARY_INV | (0 if settings.threshold else cv2.THRESH_OTSU)
     ink = np.asarray(cv2.threshold(grey, settings.threshold, 255, mode)[1], np.uint8)
     lap("ink")
     boxes = _largest(contour_boxes(dilated))
     candidates = tuple(Candidate(box, frozenset((i,)), ink=box.area) for i, box in enumerate(boxes))
-    stages = Stages(grey, blur, edges, dilated, ink)
+    stages = StageImages(grey, blur, edges, dilated, ink)
     lap("contours")
     nothing = np.zeros((0, 0), np.uint8)
     labels = nothing.astype(np.int32)
-    return Vision(candidates, stages, 1.0, boxes, labels, "classic", nothing, nothing)
+    return Detections(candidates, stages, 1.0, boxes, labels, "classic", nothing, nothing)
 
 
 def _largest(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
@@ -154,24 +162,24 @@ def _largest(boxes: tuple[Box, ...]) -> tuple[Box, ...]:
     return tuple(boxes[i] for i in kept)
 
 
-def _classic_crop(vision: Vision, index: int) -> Image:
+def _classic_crop(vision: Detections, index: int) -> Image:
     box = vision.boxes[index]
     part = vision.stages.ink[box.y : box.bottom, box.x : box.right]
     size = (CROP_SIZE, CROP_SIZE)
     return np.asarray(cv2.resize(part, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def working(image: Image) -> tuple[Image, float]:
+def to_working_resolution(image: Image) -> tuple[Image, float]:
     """The grey picture at about the working resolution, and working pixels per frame pixel.
 
     Grey first, then halved while at least nine tenths of the working resolution remain, then the
     rest: a third of the pixels, and the two reductions that OpenCV has in vector code, five to ten
     times cheaper than an area resize of the colours.
     """
-    grey = grey_of(image)
+    grey = to_grey(image)
     wide = grey.shape[1]
     while max(grey.shape) >= 2 * _HALVED * WORKING_SIDE and min(grey.shape) > 1:
-        grey = halved(grey)
+        grey = downsample_2x(grey)
     h, w = grey.shape
     scale = WORKING_SIDE / max(h, w)
     if scale < 1:
@@ -180,50 +188,53 @@ def working(image: Image) -> tuple[Image, float]:
     return grey, grey.shape[1] / wide
 
 
-def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Vision:
-    grey, scale = working(image)
+def _find_paper(image: Image, settings: PipelineSettings, lap: Lap) -> Detections:
+    grey, scale = to_working_resolution(image)
     lap("grey")
-    if inks.light_on_dark(grey):
+    if inks.is_light_on_dark(grey):
         grey = np.asarray(cv2.bitwise_not(grey), np.uint8)
-    dark = inks.darkness(inks.calmed(grey))
+    dark = inks.ink_contrast(inks.denoise(grey))
     lap("light")
-    mask = above(dark.even, _WEAK)
-    ruled = rulings(mask, dark.raw)
+    mask = threshold_mask(dark.even, _WEAK)
+    ruled = detect_ruled_lines(mask, dark.raw)
     lines = run = ruled.lines
     if lines.any():
-        run, crossings = paths(lines)
-        paper = cv2.bitwise_or(lines, rims(lines, mask, dark.raw))
-        dark = inks.without(dark, np.asarray(paper, np.uint8), crossings)
+        run, crossings = line_paths_and_crossings(lines)
+        paper = cv2.bitwise_or(lines, line_halos(lines, mask, dark.raw))
+        dark = inks.mask_lines(dark, np.asarray(paper, np.uint8), crossings)
     lap("rulings")
     even = np.asarray(cv2.bitwise_not(dark.even), np.uint8)
-    blur = blurred(even, settings)
+    blur = blur_grey(even, settings)
     lap("blur")
-    edges = edges_of(blur, settings)
+    edges = detect_edges(blur, settings)
     lap("edges")
-    dilated = dilated_of(edges, settings)
+    dilated = dilate_edges(edges, settings)
     lap("dilated")
-    own = _own_ink(dark, ruled, run, dilated, settings.threshold)
+    own = _extract_ink(dark, ruled, run, dilated, settings.threshold)
     lap("ink")
     blobs, labels, where = _blobs(own)
     lap("pieces")
     proposals = propose(blobs, labels)
     rim = cv2.dilate(np.where(labels > 0, 255, 0).astype(np.uint8), _SOFT_RIM)
-    stages = Stages(even, blur, edges, dilated, np.asarray(cv2.bitwise_and(own, rim), np.uint8))
+    stages = StageImages(
+        even, blur, edges, dilated, np.asarray(cv2.bitwise_and(own, rim), np.uint8)
+    )
     height, width = image.shape[:2]
-    area, total = _piece_sums(dark.raw, labels, where)
+    area, contrast = _component_sums(dark.raw, labels, where)
     candidates = tuple(
         Candidate(
-            _to_frame(p.box, scale, width, height), p.pieces, p.primary, p.ink,
-            round(sum([total[i] for i in p.pieces]) / sum([area[i] for i in p.pieces])),
+            _to_frame(p.box, scale, width, height), ids, p.is_whole, p.ink,
+            round(sum([contrast[i] for i in ids]) / sum([area[i] for i in ids])),
         )
         for p in proposals
+        for ids in (p.component_ids,)
     )  # fmt: skip
     lap("proposals")
     boxes = tuple(p.box for p in proposals)
-    return Vision(candidates, stages, scale, boxes, labels, "paper", grey, dark.raw)
+    return Detections(candidates, stages, scale, boxes, labels, "paper", grey, dark.raw)
 
 
-def _piece_sums(
+def _component_sums(
     picture: Image, labels: Labels, where: npt.NDArray[np.intp]
 ) -> tuple[list[int], list[float]]:
     """Each piece's pixels and their sum in a picture, by its label; `where` are the pixels that may
@@ -233,13 +244,13 @@ def _piece_sums(
     return np.maximum(np.bincount(owner), 1).tolist(), total.tolist()
 
 
-def _own_ink(
-    dark: inks.Darkness, ruled: Ruled, run: Image, dilated: Image, threshold: int
+def _extract_ink(
+    dark: inks.InkContrast, ruled: RuledLines, run: Image, dilated: Image, threshold: int
 ) -> Image:
     """Ink at the full darkness of what is near, uint8: from `_HALF` on a pixel is ink, what is less
     is a stroke's soft rim. Ink without any sharp edge is shadow. `threshold`: the slider."""
-    weak = above(dark.even, 255 - threshold if threshold else _WEAK)
-    found = regions(healed(weak, ruled))
+    weak = threshold_mask(dark.even, 255 - threshold if threshold else _WEAK)
+    found = connected_components(bridge_line_gaps(weak, ruled))
     own = np.zeros_like(dark.raw)
     if not len(found.at):
         return own
@@ -259,7 +270,7 @@ def _own_ink(
 def _blobs(own: Image) -> tuple[list[Blob], Labels, npt.NDArray[np.intp]]:
     """Connected pieces of ink, grain left out, at most `MOST_PIECES`; the labels of all pixels, and
     the flat indices of those that are ink or grain."""
-    found = regions(above(own, _HALF - 1))
+    found = connected_components(threshold_mask(own, _HALF - 1))
     area, boxes = found.area(), found.boxes()
     keep = np.flatnonzero(area >= _SPECK)
     if len(keep) > MOST_PIECES:
@@ -282,14 +293,14 @@ def _to_frame(box: Box, scale: float, width: int, height: int) -> Box:
     return Box(x0, y0, x1 - x0, y1 - y0)
 
 
-def _crop(vision: Vision, index: int) -> Image:
+def _crop(vision: Detections, index: int) -> Image:
     """The candidate's own ink, soft rims included, without its neighbours'."""
     box = vision.boxes[index]
     h, w = vision.labels.shape
     y0, y1 = max(0, box.y - 1), min(h, box.bottom + 1)
     x0, x1 = max(0, box.x - 1), min(w, box.right + 1)
     labels = vision.labels[y0:y1, x0:x1]
-    first, *more = vision.candidates[index].pieces
+    first, *more = vision.candidates[index].component_ids
     own = labels == first
     for piece in more:
         own |= labels == piece

@@ -84,7 +84,7 @@ _LIGHT_LEAD = 3.2
 """Light by dark strokes, multiplied over these windows."""
 
 
-def grain_of(grey: Image) -> float:
+def noise_sigma(grey: Image) -> float:
     """The standard deviation of the picture's noise, of 255: second differences down and across
     leave it and take out light and paper (J. Immerkær, "Fast Noise Variance Estimation", 1996); the
     smaller three quarters of them count, some rows tell enough."""
@@ -99,14 +99,14 @@ def grain_of(grey: Image) -> float:
     return float(smaller.mean()) / _OF_ONE
 
 
-def calmed(grey: Image) -> Image:
+def denoise(grey: Image) -> Image:
     """The picture, softened where a poor light has made it grainy."""
-    if grain_of(grey) < _GRAINY:
+    if noise_sigma(grey) < _GRAINY:
         return grey
     return np.asarray(cv2.GaussianBlur(grey, (0, 0), _SOFTEN), np.uint8)
 
 
-def light_on_dark(grey: Image) -> bool:
+def is_light_on_dark(grey: Image) -> bool:
     """True for chalk, or white on a black canvas: of the narrowest strokes in the picture, the
     light ones outweigh the dark ones by far.
 
@@ -127,8 +127,8 @@ def light_on_dark(grey: Image) -> bool:
     seen: list[tuple[float, float]] = []
     for side in _STROKES:
         window = np.ones((side, side), np.uint8)
-        light = _beyond(cv2.morphologyEx(small, cv2.MORPH_TOPHAT, window))
-        dark = _beyond(cv2.min(cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, window), below))
+        light = _mean_excess(cv2.morphologyEx(small, cv2.MORPH_TOPHAT, window))
+        dark = _mean_excess(cv2.min(cv2.morphologyEx(small, cv2.MORPH_BLACKHAT, window), below))
         if seen and light + dark > _CORNERS * sum(seen[0]):
             seen.clear()
         corners = 0.0 if seen else _SHEET * max(0, side - _FINE) ** 2
@@ -146,12 +146,12 @@ def _exposed(grey: npt.NDArray[Any]) -> Image:
     return np.asarray(cv2.convertScaleAbs(grey, alpha=min(_MOST_LIGHT, max(1.0, _EXPOSED / top))))
 
 
-def _beyond(hat: npt.NDArray[Any]) -> float:
+def _mean_excess(hat: npt.NDArray[Any]) -> float:
     """Mean of what a hat stands out by beyond `_STROKE_STEP`."""
     return float(np.maximum(hat.astype(np.int16) - _STROKE_STEP, 0).mean())
 
 
-def ground(grey: Image) -> Image:
+def estimate_background(grey: Image) -> Image:
     """The paper without its ink, uint8, the size of `grey`. Along the sheet's own edge it is what
     lies beside it: the edge is no ink."""
     h, w = grey.shape
@@ -168,7 +168,7 @@ def ground(grey: Image) -> Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Darkness:
+class InkContrast:
     """`raw`: how much darker than the ground, 0 paper … 255 black. `even`: the same stretched so
     that ink, wherever in the picture, is about `INK`. Both uint8 H×W."""
 
@@ -176,29 +176,31 @@ class Darkness:
     even: Image
 
 
-def darkness(grey: Image) -> Darkness:
+def ink_contrast(grey: Image) -> InkContrast:
     """uint8 grey → its darkness against the ground.
 
     Grain and ink are measured tile by tile: what is ink in one corner may be noise in another.
     Ground far darker than the picture's paper is desk and measured as if it were lighter.
     """
-    paper = ground(grey)
+    paper = estimate_background(grey)
     lightest = int(np.percentile(paper[::_REDUCE, ::_REDUCE], _PAPER))
     desk = max(_DARKEST, round(_DESK * lightest))
     missing = cv2.subtract(paper, grey)
     raw = np.asarray(cv2.divide(missing, cv2.max(paper, float(desk)), scale=255.0), np.uint8)
-    return Darkness(raw, _evened(raw, raw))
+    return InkContrast(raw, _equalise(raw, raw))
 
 
-def without(dark: Darkness, lines: Image, crossings: Image) -> Darkness:
+def mask_lines(dark: InkContrast, lines: Image, crossings: Image) -> InkContrast:
     """The same with the pixels of `lines` (uint8, 0 or 255) as paper: a pale pencil inside a black
     frame is stretched by its own darkness then. What lies where they cross may be ink, but does not
     tell how dark it is. `raw` stays."""
     bare = np.asarray(cv2.subtract(dark.raw, lines), np.uint8)
-    return Darkness(dark.raw, _evened(bare, np.asarray(cv2.subtract(bare, crossings), np.uint8)))
+    return InkContrast(
+        dark.raw, _equalise(bare, np.asarray(cv2.subtract(bare, crossings), np.uint8))
+    )
 
 
-def _evened(raw: Image, told: Image) -> Image:
+def _equalise(raw: Image, told: Image) -> Image:
     """Darkness stretched so that ink, as dark as that in `told`, is about `INK` everywhere."""
     zero, gain = _stretch(told)
     h, w = raw.shape
@@ -222,7 +224,7 @@ def _stretch(raw: Image) -> tuple[Floats, Floats]:
         ordered[:, r].astype(np.float32).reshape(rows, columns)
         for r in (count // 6, count // 2, max(0, count - _PEAK_RANK))
     )
-    zero, grain = _calm(middle), _calm(np.maximum(middle - low, 0.5))
+    zero, grain = _robust_background(middle), _robust_background(np.maximum(middle - low, 0.5))
     floor = np.maximum(_LEAST, _NOISES * grain)
     level = _ink_level(peak - zero, floor)
     most = INK * _NOISE_TOP / (0.6 * floor)
@@ -230,7 +232,7 @@ def _stretch(raw: Image) -> tuple[Floats, Floats]:
     return zero, np.asarray(cv2.blur(gain.astype(np.float32), (3, 3)), np.float32)
 
 
-def _calm(tiles: Floats) -> Floats:
+def _robust_background(tiles: Floats) -> Floats:
     """The lower middle of each tile's surroundings: tiles full of ink tell nothing of paper."""
     around = _surroundings(tiles, 1, np.inf)
     around.sort(axis=2)

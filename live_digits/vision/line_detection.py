@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.core.types import Doubles, Image
-from live_digits.vision.connected_components import Ints, Regions, regions
+from live_digits.vision.connected_components import ConnectedComponents, Ints, connected_components
 
 _LINE_PIECE = 31
 """Straight runs from this length, pixels, may be part of a ruling."""
@@ -48,7 +48,7 @@ MOST_PIECES = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LineCriteria:
     """What makes a straight line a ruling. In shares of the picture's longest side: it is free of
     ink for `freest` of it at least once, and spans so much where `several` are parallel, or
     `alone`. It is `thinnest` pixels wide at least, and its runs are inked along the share `inked`:
@@ -62,7 +62,7 @@ class Limits:
     across: int
 
 
-def lean_of(thin: Image) -> float:
+def estimate_skew(thin: Image) -> float:
     """How what is long in a picture of thin ink leans (dy per dx), 0 where it is about level: by
     which shift the rows of each strip of the picture are most like those of the next, then of one
     farther away, which tells it more finely."""
@@ -78,13 +78,13 @@ def lean_of(thin: Image) -> float:
         shifts = range(
             round(middle - reach * far * _STRIP), round(middle + reach * far * _STRIP) + 1
         )
-        likeness = [_likeness(rows, far, k) for k in shifts]
+        likeness = [_row_correlation(rows, far, k) for k in shifts]
         best = int(np.argmax(likeness))
         lean, reach, far = shifts[best] / (far * _STRIP), 1.0 / (far * _STRIP), 2 * far
     return lean if abs(lean) >= _LEVEL else 0.0
 
 
-def _likeness(rows: npt.NDArray[np.float32], far: int, shift: int) -> float:
+def _row_correlation(rows: npt.NDArray[np.float32], far: int, shift: int) -> float:
     """How alike strips are that lie `far` apart, the right one shifted down by `shift` rows."""
     h = rows.shape[0]
     a = rows[max(0, -shift) : h - max(0, shift), :-far]
@@ -92,7 +92,7 @@ def _likeness(rows: npt.NDArray[np.float32], far: int, shift: int) -> float:
     return float(np.einsum("ij,ij->", a, b))
 
 
-def sheared(picture: Image, lean: float, rows: int) -> Image:
+def shear(picture: Image, lean: float, rows: int) -> Image:
     """The picture on so many `rows` about its middle one, each column moved so that lines of this
     lean are level. The way back is another with −`lean`."""
     if not lean:
@@ -105,7 +105,7 @@ def sheared(picture: Image, lean: float, rows: int) -> Image:
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
+class LineSegments:
     """Straight runs: label, columns from `left` to `right`, and the line y = at + lean × x."""
 
     label: npt.NDArray[np.int64]
@@ -114,23 +114,25 @@ class Pieces:
     at: Doubles
     lean: Doubles
 
-    def of(self, chosen: npt.NDArray[np.bool_]) -> Pieces:
+    def of(self, chosen: npt.NDArray[np.bool_]) -> LineSegments:
         """Some of them."""
-        return Pieces(*(getattr(self, name)[chosen] for name in Pieces.__slots__))
+        return LineSegments(*(getattr(self, name)[chosen] for name in LineSegments.__slots__))
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class CollinearGroups:
     """Level rulings: the `runs` of thin ink, those that are `pieces` of a line, the `line` of each
     piece, and whether that line is `long` enough to be a ruling."""
 
-    runs: Regions
-    pieces: Pieces
+    runs: ConnectedComponents
+    pieces: LineSegments
     line: npt.NDArray[np.int64]
     long: npt.NDArray[np.bool_]
 
 
-def level_lines(thin: Image, across: Image, limits: Limits, longest: int) -> Level | None:
+def find_level_lines(
+    thin: Image, across: Image, limits: LineCriteria, longest: int
+) -> CollinearGroups | None:
     """Rulings that run about along the rows, in a picture of thin ink; None where there are none.
     `across`: the ink of what may cross them; `longest`: the picture's longest side, which the
     limits refer to."""
@@ -140,19 +142,21 @@ def level_lines(thin: Image, across: Image, limits: Limits, longest: int) -> Lev
     runs = np.asarray(cv2.morphologyEx(loose, cv2.MORPH_OPEN, run), np.uint8)
     if cv2.countNonZero(runs) < limits.freest * longest:
         return None
-    found = regions(runs)
+    found = connected_components(runs)
     boxes = found.boxes()
     if boxes[:, 2].max() < limits.freest * longest:
         return None
     pieces = _line_pieces(found, boxes, thin, across, limits.inked)
     if not len(pieces.label):
         return None
-    line = _on_one_line(pieces, _LINE_GAP * longest)
+    line = _link_collinear(pieces, _LINE_GAP * longest)
     long = _long_enough(pieces, line, limits, longest)
-    return Level(found, pieces, line, long) if long.any() else None
+    return CollinearGroups(found, pieces, line, long) if long.any() else None
 
 
-def _line_pieces(found: Regions, boxes: Ints, thin: Image, across: Image, least: float) -> Pieces:
+def _line_pieces(
+    found: ConnectedComponents, boxes: Ints, thin: Image, across: Image, least: float
+) -> LineSegments:
     """The regions that are straight, nearly level and inked nearly all along, lines `across` them
     left out, at most `MOST_PIECES`, longest first."""
     columns = found.labels.shape[1]
@@ -175,10 +179,10 @@ def _line_pieces(found: Regions, boxes: Ints, thin: Image, across: Image, least:
     chosen = chosen[np.argsort(-wide[chosen], kind="stable")][:MOST_PIECES]
     left = boxes[chosen, 0].astype(np.float64)
     start = my[chosen] - lean[chosen] * mx[chosen]
-    return Pieces(chosen, left, left + wide[chosen], start, lean[chosen])
+    return LineSegments(chosen, left, left + wide[chosen], start, lean[chosen])
 
 
-def _moments(found: Regions) -> tuple[Doubles, ...]:
+def _moments(found: ConnectedComponents) -> tuple[Doubles, ...]:
     """Of each region: pixels, mean column and row, and the sums of squares and of the product of
     the distances from these, taken run by run."""
     y, x = np.divmod(found.at[found.first].astype(np.float64), found.labels.shape[1])
@@ -195,7 +199,7 @@ def _moments(found: Regions) -> tuple[Doubles, ...]:
     return n, mx, my, sxx - mx * sx, sxy - mx * sy, syy - my * sy
 
 
-def _on_one_line(p: Pieces, most_gap: float) -> npt.NDArray[np.int64]:
+def _link_collinear(p: LineSegments, most_gap: float) -> npt.NDArray[np.int64]:
     """The number of the line of each piece: pieces that continue one another share it."""
     gap = p.left[None] - p.right[:, None]
     middle = (p.left[None] + p.right[:, None]) / 2
@@ -214,7 +218,7 @@ def _on_one_line(p: Pieces, most_gap: float) -> npt.NDArray[np.int64]:
 
 
 def _long_enough(
-    p: Pieces, group: npt.NDArray[np.int64], limits: Limits, longest: int
+    p: LineSegments, group: npt.NDArray[np.int64], limits: LineCriteria, longest: int
 ) -> npt.NDArray[np.bool_]:
     """Which pieces belong to a line that is a ruling."""
     count = int(group.max()) + 1

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.core.types import Doubles, Image
-from live_digits.vision.image_ops import above, halved
+from live_digits.vision.image_ops import downsample_2x, threshold_mask
 from live_digits.vision.line_detection import (
     LINES,
-    Level,
-    Limits,
-    Pieces,
-    lean_of,
-    level_lines,
-    sheared,
+    CollinearGroups,
+    LineCriteria,
+    LineSegments,
+    estimate_skew,
+    find_level_lines,
+    shear,
 )
 
 _LINE_WIDTH = 7
@@ -59,24 +59,24 @@ where it goes on, across gaps shorter than this."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ruled:
+class RuledLines:
     """The ink of ruled lines, uint8 H×W, 0 or 255: all of it, and that of the `broad` ones."""
 
     lines: Image
     broad: Image
 
 
-_LYING = Limits(0.1, 0.25, 0.2, 1, 0.78, _ACROSS)
+_LYING = LineCriteria(0.1, 0.25, 0.2, 1, 0.78, _ACROSS)
 """No digit is a long level line; ..."""
 _UPRIGHT = replace(_LYING, alone=0.45)
 """... upright, a few 1s below each other are."""
-_BROAD_LYING = Limits(0.15, 0.25, 0.5, 3, 0.8, _ACROSS // 2)
+_BROAD_LYING = LineCriteria(0.15, 0.25, 0.5, 3, 0.8, _ACROSS // 2)
 """On the picture at half its size. The strokes of small digits in a row are thinner there; the bars
 of a few large ones span less."""
 _BROAD_UPRIGHT = replace(_BROAD_LYING, alone=0.6)
 
 
-def rulings(mask: Image, dark: Image) -> Ruled:
+def detect_ruled_lines(mask: Image, dark: Image) -> RuledLines:
     """The ruled lines of a picture of ink, all 0 where there are none. `mask`: uint8, binary ink;
     `dark`: its darkness.
 
@@ -86,14 +86,14 @@ def rulings(mask: Image, dark: Image) -> Ruled:
     The same on half the picture finds lines that are too broad for it.
     """
     narrow = _of_one_scale(mask, dark, _LYING, _UPRIGHT)
-    known = above(halved(narrow), _HALF)
-    small = above(halved(mask), _HALF)
-    wide = _of_one_scale(small, halved(dark), _BROAD_LYING, _BROAD_UPRIGHT, known)
+    known = threshold_mask(downsample_2x(narrow), _HALF)
+    small = threshold_mask(downsample_2x(mask), _HALF)
+    wide = _of_one_scale(small, downsample_2x(dark), _BROAD_LYING, _BROAD_UPRIGHT, known)
     if not wide.any():
-        return Ruled(narrow, np.zeros_like(mask))
+        return RuledLines(narrow, np.zeros_like(mask))
     whole = _whole(wide, mask)
     broad = np.asarray(cv2.dilate(whole, np.ones((_RIM, _RIM), np.uint8)), np.uint8) & mask
-    return Ruled(narrow | broad, broad)
+    return RuledLines(narrow | broad, broad)
 
 
 def _whole(half: npt.NDArray[Any], picture: Image) -> Image:
@@ -103,33 +103,33 @@ def _whole(half: npt.NDArray[Any], picture: Image) -> Image:
 
 
 def _of_one_scale(
-    mask: Image, dark: Image, lying: Limits, upright: Limits, known: Image | None = None
+    mask: Image, dark: Image, lying: LineCriteria, upright: LineCriteria, known: Image | None = None
 ) -> Image:
     """The rulings of at most `_LINE_WIDTH` pixels that are not `known`."""
     calm = _calm(mask)
-    found = _leaning_lines(calm, dark, lying, known)
-    other = None if known is None else _turned(known)
-    found |= _turned(_leaning_lines(_turned(calm), _turned(dark), upright, other))
+    found = _slanted_lines(calm, dark, lying, known)
+    other = None if known is None else _transpose(known)
+    found |= _transpose(_slanted_lines(_transpose(calm), _transpose(dark), upright, other))
     return found & mask
 
 
-def _leaning_lines(ink: Image, dark: Image, limits: Limits, known: Image | None) -> Image:
+def _slanted_lines(ink: Image, dark: Image, limits: LineCriteria, known: Image | None) -> Image:
     """Rulings of the lean that is most frequent among what is thin from top to bottom."""
     thin = np.asarray(cv2.subtract(ink, _opened(ink, _LINE_WIDTH + 1)), np.uint8)
     thin = _opened(thin, limits.thinnest)
-    lean, (rows, columns) = lean_of(thin), ink.shape
+    lean, (rows, columns) = estimate_skew(thin), ink.shape
     room = rows + 2 * (int(np.ceil(abs(lean) * columns / 2)) + 1) if lean else rows
     across = _opened(ink, limits.across)
-    thin, across = sheared(thin, lean, room), sheared(across, lean, room)
-    level = level_lines(thin, across, limits, max(ink.shape))
+    thin, across = shear(thin, lean, room), shear(across, lean, room)
+    level = find_level_lines(thin, across, limits, max(ink.shape))
     if level is not None and known is not None:
-        level = _unknown(level, thin, sheared(known, lean, room))
+        level = _drop_known_lines(level, thin, shear(known, lean, room))
     if level is None:
         return np.zeros_like(ink)
-    return sheared(_ink_of(level, thin, sheared(dark, lean, room)), -lean, rows)
+    return shear(_ink_of(level, thin, shear(dark, lean, room)), -lean, rows)
 
 
-def _unknown(level: Level, thin: Image, known: Image) -> Level | None:
+def _drop_known_lines(level: CollinearGroups, thin: Image, known: Image) -> CollinearGroups | None:
     """The same without the lines that are `known`, but for what strokes add to them; None where
     there are no others."""
     at, seen = level.runs.at, thin.ravel()[level.runs.at] > 0
@@ -147,27 +147,27 @@ def _opened(ink: Image, high: int) -> Image:
     return np.asarray(cv2.morphologyEx(ink, cv2.MORPH_OPEN, np.ones((high, 1), np.uint8)), np.uint8)
 
 
-def rims(lines: Image, mask: Image, dark: Image) -> Image:
+def line_halos(lines: Image, mask: Image, dark: Image) -> Image:
     """The soft rims of rulings, uint8 0 or 255: what was too pale for the `mask` of ink, touches
     a line and is no darker than it. Once the lines are gone it would be the darkest ink."""
     window = np.ones((_RIM, _RIM), np.uint8)
     level = np.asarray(cv2.dilate(cv2.bitwise_and(dark, lines), window), np.uint8)
     paler = cv2.compare(dark, level, cv2.CMP_LE)
-    beside = cv2.bitwise_and(paler, above(level, 0))
+    beside = cv2.bitwise_and(paler, threshold_mask(level, 0))
     return np.asarray(cv2.bitwise_and(beside, cv2.bitwise_not(mask)), np.uint8)
 
 
 def _calm(mask: Image) -> Image:
     """The mask without lone pixels: grain lets lines grow together with what lies beside them."""
-    company = above(np.asarray(cv2.blur(mask, (3, 3)), np.uint8), _ALONE)
+    company = threshold_mask(np.asarray(cv2.blur(mask, (3, 3)), np.uint8), _ALONE)
     return np.asarray(cv2.bitwise_and(mask, company), np.uint8)
 
 
-def _turned(picture: Image) -> Image:
+def _transpose(picture: Image) -> Image:
     return np.asarray(cv2.transpose(picture), np.uint8)
 
 
-def _ink_of(level: Level, thin: Image, dark: Image) -> Image:
+def _ink_of(level: CollinearGroups, thin: Image, dark: Image) -> Image:
     """The ink of level rulings, uint8 0 or 255."""
     lines = np.zeros_like(thin)
     found, pieces, group, long = level.runs, level.pieces, level.line, level.long
@@ -178,7 +178,7 @@ def _ink_of(level: Level, thin: Image, dark: Image) -> Image:
     total = np.bincount(owner, depth, found.count)[pieces.label]
     count = np.bincount(owner, minlength=found.count)[pieces.label]
     usual = np.bincount(group, total) / np.maximum(np.bincount(group, count), 1)
-    usual = np.minimum(usual, _darkest(usual, np.unique(group[long])))
+    usual = np.minimum(usual, _line_darkness_limit(usual, np.unique(group[long])))
     limit, number = np.zeros(found.count), np.zeros(found.count, np.int64)
     limit[pieces.label[long]] = (_PEN * usual[group])[long]
     number[pieces.label[long]] = np.unique(group[long], return_inverse=True)[1]
@@ -187,7 +187,7 @@ def _ink_of(level: Level, thin: Image, dark: Image) -> Image:
     lines.ravel()[where[_on_path(where, line, thin.shape[1])]] = 255
     length = np.bincount(group, pieces.right - pieces.left)
     broad = np.bincount(group, count) / np.maximum(length, 1)
-    lines |= _runs_on(pieces.of(long), group[long], broad, _PEN * usual, thin, dark)
+    lines |= _extend_lines(pieces.of(long), group[long], broad, _PEN * usual, thin, dark)
     # Its middle may be darker than that; no pen's stroke runs on between its rims.
     whole = cv2.morphologyEx(lines, cv2.MORPH_CLOSE, np.ones((_MIDDLE, 1), np.uint8))
     between = cv2.bitwise_and(thin, cv2.subtract(whole, lines))
@@ -241,8 +241,8 @@ def _smoothed(rows: Doubles, weight: Doubles) -> Doubles:
     return np.asarray(total / np.maximum(count, 1e-6), np.float64)
 
 
-def _runs_on(
-    p: Pieces,
+def _extend_lines(
+    p: LineSegments,
     group: npt.NDArray[np.int64],
     broad: Doubles,
     limit: Doubles,
@@ -263,13 +263,13 @@ def _runs_on(
         points = np.rint(np.stack([xs, ys], axis=-1)).astype(np.int32).reshape(-1, 2)
         level = min(255, int(limit[line]))
         cv2.polylines(path, [points], False, level, round(broad[line]) + _SWATH)
-    elsewhere = cv2.bitwise_and(thin, cv2.bitwise_not(above(path, 0)))
+    elsewhere = cv2.bitwise_and(thin, cv2.bitwise_not(threshold_mask(path, 0)))
     leaving = cv2.dilate(elsewhere, np.ones((2 * _LINE_WIDTH + 1, 1), np.uint8))
     paler = cv2.bitwise_and(thin, cv2.compare(dark, path, cv2.CMP_LT))
     return np.asarray(cv2.bitwise_and(paler, cv2.bitwise_not(leaving)), np.uint8)
 
 
-def _darkest(usual: Doubles, rulings: npt.NDArray[np.int64]) -> Doubles:
+def _line_darkness_limit(usual: Doubles, rulings: npt.NDArray[np.int64]) -> Doubles:
     """How dark each line may be at most, by the darkness of all: as dark as the middle one of the
     `rulings`, or as itself where several are alike, such as a table's on ruled paper. A line that
     is darker alone has a pen's ink on it."""
@@ -278,10 +278,10 @@ def _darkest(usual: Doubles, rulings: npt.NDArray[np.int64]) -> Doubles:
     return np.where(alike.sum(axis=1) >= LINES, usual, np.median(own))
 
 
-def paths(lines: Image) -> tuple[Image, Image]:
+def line_paths_and_crossings(lines: Image) -> tuple[Image, Image]:
     """Where rulings run, their ink and the gaps that digits leave in them, and where they cross:
     uint8 0 or 255 each."""
-    small = above(halved(lines), _TRACED)
+    small = threshold_mask(downsample_2x(lines), _TRACED)
     lying, upright = (
         cv2.morphologyEx(
             cv2.morphologyEx(small, cv2.MORPH_OPEN, np.ones(run, np.uint8)),
@@ -294,7 +294,7 @@ def paths(lines: Image) -> tuple[Image, Image]:
     return run | lines, np.asarray(cv2.dilate(cross, np.ones((_RIM, _RIM), np.uint8)), np.uint8)
 
 
-def healed(mask: Image, ruled: Ruled) -> Image:
+def bridge_line_gaps(mask: Image, ruled: RuledLines) -> Image:
     """The ink whose rulings were taken out, strokes that cross a ruling whole again."""
     whole = mask
     for lines, across in ((ruled.lines, _BRIDGE), (ruled.broad, _BROADEST)):

@@ -116,8 +116,8 @@ class Proposal:
     """A box that may be a digit, in working pixels; see types.Candidate."""
 
     box: Box
-    pieces: frozenset[int]
-    primary: bool
+    component_ids: frozenset[int]
+    is_whole: bool
     ink: int
 
 
@@ -153,22 +153,22 @@ def propose(blobs: Sequence[Blob], labels: Labels) -> tuple[Proposal, ...]:
             fresh += 1
             slices[held.id] = layer
             wholes.append((held, False))
-    for blob, primary in wholes:
-        _add_slices(found, slices[blob.id], primary)
+    for blob, is_whole in wholes:
+        _add_slices(found, slices[blob.id], is_whole)
     for group in _groups([blob for blob, _ in wholes]):
         of = {p.id: p for b in group for some in slices[b.id] for p in some}
-        _add(found, of.values(), union([p.box for p in of.values()]), primary=False)
+        _add(found, of.values(), union([p.box for p in of.values()]), is_whole=False)
     kept = list(found.values())
     if len(kept) > MOST_PROPOSALS:
         kept = sorted(kept, key=lambda p: -p.ink)[:MOST_PROPOSALS]
     return tuple(sorted(kept, key=lambda p: (p.box.y, p.box.x)))
 
 
-def _add_slices(found: dict[frozenset[int], Proposal], slices: Slices, primary: bool) -> None:
+def _add_slices(found: dict[frozenset[int], Proposal], slices: Slices, is_whole: bool) -> None:
     """A blob as a whole, and neighbouring slices of it that may be a digit."""
     every = [p for some in slices for p in some]
     whole = union([p.box for p in every])
-    _add(found, every, whole, primary)
+    _add(found, every, whole, is_whole)
     around = [union([p.box for p in pieces]) for pieces in slices]
     for start, box in enumerate(around):
         some: list[Blob] = []
@@ -176,17 +176,17 @@ def _add_slices(found: dict[frozenset[int], Proposal], slices: Slices, primary: 
             some += pieces
             box = union((box, its))
             if box.w <= _AT.slice_wide * box.h and box.h >= _AT.slice_high * whole.h:
-                _add(found, some, box, primary=False)
+                _add(found, some, box, is_whole=False)
 
 
 def _add(
-    found: dict[frozenset[int], Proposal], parts: Collection[Blob], box: Box, primary: bool
+    found: dict[frozenset[int], Proposal], parts: Collection[Blob], box: Box, is_whole: bool
 ) -> None:
     if box.h < _AT.height or box.w > _AT.flat * box.h:
         return
     key = frozenset([p.id for p in parts])
     if key not in found:
-        found[key] = Proposal(box, key, primary, sum([p.ink for p in parts]))
+        found[key] = Proposal(box, key, is_whole, sum([p.ink for p in parts]))
 
 
 def _may_be_several(box: Box) -> bool:
@@ -217,7 +217,7 @@ def _inside(blob: Blob, labels: Labels) -> _Inside | None:
     far = cv2.distanceTransform((outside != 2).astype(np.uint8), cv2.DIST_L2, 3)
     within = (own > 0) & (far > thick)
     if not within.any():
-        below = _below(own, thick)
+        below = _ink_below(own, thick)
         if below is None:
             return None
         within = (own > 0) & ~below
@@ -233,7 +233,7 @@ def _inside(blob: Blob, labels: Labels) -> _Inside | None:
     return _Inside(number[found[1:-1, 1:-1]], len(large), int(high[large].max()))
 
 
-def _below(own: Image, thick: float) -> npt.NDArray[np.bool_] | None:
+def _ink_below(own: Image, thick: float) -> npt.NDArray[np.bool_] | None:
     """The pixels of a bar along the lower side of a picture of ink; None where that is not
     straight."""
     h = len(own)
@@ -255,8 +255,8 @@ def _cut(blobs: Sequence[Blob], labels: Labels, inner: Mapping[int, _Inside]) ->
     if not blobs:
         return []
     spans, ink, cost = _strip(blobs, labels)
-    down, steps_down = _paths(cost)
-    up, steps_up = _paths(cost[::-1])
+    down, steps_down = _path_costs(cost)
+    up, steps_up = _path_costs(cost[::-1])
     middle = _AT.strip // 2
     through = down[middle] + up[_AT.strip - 1 - middle] - cost[middle]
     seams = np.zeros(cost.shape, np.intp)
@@ -293,7 +293,9 @@ def _strip(blobs: Sequence[Blob], labels: Labels) -> tuple[list[tuple[int, int]]
     return list(zip(starts, widths, strict=True)), ink, cost
 
 
-def _paths(cost: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]:
+def _path_costs(
+    cost: npt.NDArray[np.float32],
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]:
     """For each pixel the cheapest way to it from the first row, one column aside a row at most, and
     the step back along it."""
     total, steps = cost.copy(), np.zeros(cost.shape, np.int8)
@@ -371,7 +373,7 @@ def _gap(a: Box, b: Box) -> tuple[int, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Layout:
+class _PairwiseGaps:
     """The sides of all boxes, and the empty pixels between each two of them, across and down;
     negative where they overlap."""
 
@@ -383,11 +385,11 @@ class _Layout:
     down: Sides
 
 
-def _layout(blobs: Sequence[Blob]) -> _Layout:
+def _layout(blobs: Sequence[Blob]) -> _PairwiseGaps:
     x0, y0, x1, y1 = np.array([(b.box.x, b.box.y, b.box.right, b.box.bottom) for b in blobs]).T
     across = np.maximum(x0[:, None], x0) - np.minimum(x1[:, None], x1)
     down = np.maximum(y0[:, None], y0) - np.minimum(y1[:, None], y1)
-    return _Layout(x0, y0, x1, y1, across, down)
+    return _PairwiseGaps(x0, y0, x1, y1, across, down)
 
 
 def _groups(blobs: Sequence[Blob]) -> list[Group]:
@@ -395,10 +397,10 @@ def _groups(blobs: Sequence[Blob]) -> list[Group]:
     if len(blobs) < 2:
         return []
     layout = _layout(blobs)
-    return _joins(blobs, layout) + _clusters(blobs, layout)
+    return _merge_pairs(blobs, layout) + _clusters(blobs, layout)
 
 
-def _joins(blobs: Sequence[Blob], layout: _Layout) -> list[Group]:
+def _merge_pairs(blobs: Sequence[Blob], layout: _PairwiseGaps) -> list[Group]:
     """A blob with parts of it, or with another of about its height."""
     groups: list[Group] = []
     across, down = layout.across, layout.down
@@ -411,7 +413,11 @@ def _joins(blobs: Sequence[Blob], layout: _Layout) -> list[Group]:
     alike = near & ~lower & (high <= high[:, None])
     for i in (int(k) for k in np.flatnonzero((smaller | alike).any(axis=1))):
         big = blobs[i]
-        parts = [blobs[int(j)] for j in np.flatnonzero(smaller[i]) if _fits(big, blobs[int(j)])]
+        parts = [
+            blobs[int(j)]
+            for j in np.flatnonzero(smaller[i])
+            if _is_plausible_part(big, blobs[int(j)])
+        ]
         parts = sorted(parts, key=lambda p: -p.ink)[: _AT.slices - 1]
         for p in parts:
             groups.append((big, p))
@@ -427,12 +433,12 @@ def _joins(blobs: Sequence[Blob], layout: _Layout) -> list[Group]:
     return groups
 
 
-def _clusters(blobs: Sequence[Blob], layout: _Layout) -> list[Group]:
+def _clusters(blobs: Sequence[Blob], layout: _PairwiseGaps) -> list[Group]:
     """Blobs that lie nearer to each other than to any other and have a digit's shape."""
     ink = np.array([b.ink for b in blobs])
     middle_x, middle_y = (layout.x0 + layout.x1) / 2, (layout.y0 + layout.y1) / 2
     groups: list[Group] = []
-    for members, box, gap, stacked in _merges(blobs, layout):
+    for members, box, gap, stacked in _single_linkage(blobs, layout):
         widest = (_AT.cluster_wide if stacked else _AT.halves_wide) * box.h
         if len(members) > _AT.cluster or box.w > widest or gap > _AT.cluster_near * box.h:
             continue
@@ -443,7 +449,9 @@ def _clusters(blobs: Sequence[Blob], layout: _Layout) -> list[Group]:
     return groups
 
 
-def _merges(blobs: Sequence[Blob], layout: _Layout) -> Iterator[tuple[list[int], Box, float, bool]]:
+def _single_linkage(
+    blobs: Sequence[Blob], layout: _PairwiseGaps
+) -> Iterator[tuple[list[int], Box, float, bool]]:
     """The steps of single linkage (P. Sneath, "The application of computers to taxonomy", 1957):
     the indices and box of what each joins, across what gap, and whether one lies over the other."""
     apart = np.hypot(np.maximum(layout.across, 0), np.maximum(layout.down, 0))
@@ -464,7 +472,7 @@ def _merges(blobs: Sequence[Blob], layout: _Layout) -> Iterator[tuple[list[int],
         yield members[one], boxes[one], float(gaps[at]), stacked
 
 
-def _fits(big: Blob, part: Blob) -> bool:
+def _is_plausible_part(big: Blob, part: Blob) -> bool:
     """A part makes its digit little taller or wider."""
     both = union((big.box, part.box))
     return both.h <= _AT.higher * big.box.h and both.w <= max(1.75 * big.box.h, 1.3 * big.box.w)

@@ -17,8 +17,8 @@ import numpy as np
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Floats, Frame, Image
 from live_digits.core.worker import Worker
-from live_digits.vision.detection import Vision, find
-from live_digits.vision.frame_difference import apart
+from live_digits.vision.detection import Detections, detect_candidates
+from live_digits.vision.frame_difference import frame_difference
 
 FRESH = 1.0
 """Seconds after which a page at rest is looked at again all the same: a pale, thin, slow stroke may
@@ -34,12 +34,12 @@ _PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class VisionResult:
     """What was seen in a frame. `seconds` is what it cost; `reused`: the frame shows what the one
     before showed, whose vision this is."""
 
     frame: Frame
-    vision: Vision
+    vision: Detections
     seconds: float
     reused: bool
 
@@ -60,37 +60,39 @@ def changed(before: Floats, now: Floats) -> bool:
     """Whether two thumbnails differ by more than noise and a common change of the light."""
     if before.shape != now.shape:
         return True
-    size, noise = apart(before, now)
+    size, noise = frame_difference(before, now)
     return bool(size.max() > max(_LEAST_CHANGE, _NOISES * noise))
 
 
 _Asked = tuple[Frame, PipelineSettings]
-_See = Callable[[Image, PipelineSettings], Vision]
+_See = Callable[[Image, PipelineSettings], Detections]
 _Known = tuple[PipelineSettings, tuple[int, ...]]
 """What a vision holds for: the sliders, and the shape of the frame, whose thumbnail may be the same
 at another size."""
-_Seen = tuple[Vision, bool, "Floats | None"]
+_Seen = tuple[Detections, bool, "Floats | None"]
 """What was seen, whether it is an earlier frame's, and the thumbnail of a frame that was really
 looked at."""
 
 
-class Looker(Worker[_Asked, _See, _Seen]):
+class VisionWorker(Worker[_Asked, _See, _Seen]):
     """Finds what may be digits, on its own thread. `submit`, `take` and the properties belong to
     one other thread. It goes on after any number of failures: the next frame may be another."""
 
-    def __init__(self, reuse: bool = True, look: _See = find, patience: float = _PATIENCE) -> None:
+    def __init__(
+        self, reuse: bool = True, look: _See = detect_candidates, patience: float = _PATIENCE
+    ) -> None:
         """`reuse`: frames of a page at rest share one vision. `look` may be a fake."""
         super().__init__("vision", lambda: look, patience)
         self.most_failures = sys.maxsize
         self._reuse = reuse
-        self._found: Look | None = None
-        self._last: tuple[Vision, _Known, Floats, float] | None = None
+        self._found: VisionResult | None = None
+        self._last: tuple[Detections, _Known, Floats, float] | None = None
 
     def submit(self, frame: Frame, settings: PipelineSettings) -> None:
         """Asks for a look at a frame. Replaces what still waits."""
         self._offer((frame, settings))
 
-    def take(self, timeout: float | None) -> Look | None:
+    def take(self, timeout: float | None) -> VisionResult | None:
         """The newest look that was not taken yet; waits up to `timeout` seconds (None: as long as
         it takes) for one while any is asked for."""
         with self._condition:
@@ -103,7 +105,7 @@ class Looker(Worker[_Asked, _See, _Seen]):
     def _keep(self, request: _Asked, answer: _Seen, seconds: float) -> None:
         frame, settings = request
         vision, reused, small = answer
-        self._found = Look(frame, vision, seconds, reused)
+        self._found = VisionResult(frame, vision, seconds, reused)
         if small is not None:
             known = settings, frame.image.shape
             self._last = vision, known, small, time.monotonic()

@@ -37,7 +37,7 @@ from fakes import (
 )
 
 from live_digits import cli
-from live_digits.app.live import App, Options
+from live_digits.app.live import App, RunOptions
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import (
     PipelineSettings,
@@ -49,7 +49,7 @@ from live_digits.core.errors import LiveDigitsError, ModelError, SourceError
 from live_digits.core.types import Frame, Reading
 from live_digits.display.keymap import Command
 from live_digits.reading.image_reader import read_picture
-from live_digits.reading.parameter_search import Searcher, search, worth
+from live_digits.reading.parameter_search import SearchThread, score, search
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
@@ -252,7 +252,7 @@ def test_a_source_that_breaks_later_is_in_the_outcome(make: Maker) -> None:
 def test_without_a_display_it_runs_reads_and_records(tmp_path: Path) -> None:
     settings = Settings(recording=RecordingSettings(folder=str(tmp_path), min_free_mb=0))
     source = FakeSource(numbered(40), fps=RATE)
-    live = App(settings, source, FakeClassifier, None, Options(record=True, duration=LIMIT))
+    live = App(settings, source, FakeClassifier, None, RunOptions(record=True, duration=LIMIT))
     outcome = live.run()
     assert "".join(outcome.lines).replace(" ", "") == "7" * DIGITS
     (folder,) = recorded(tmp_path)
@@ -267,7 +267,7 @@ def settings_with(pipeline: PipelineSettings) -> Settings:
 
 
 def worth_of(pipeline: PipelineSettings) -> float:
-    return worth(read_picture(Frame(PAGE, 0, 0.0), settings_with(pipeline), FakeClassifier()))
+    return score(read_picture(Frame(PAGE, 0, 0.0), settings_with(pipeline), FakeClassifier()))
 
 
 def test_the_search_betters_sliders_that_find_nothing() -> None:
@@ -353,7 +353,7 @@ def test_quit_ends_a_search(make: Maker) -> None:
 
 
 def searchers() -> list[threading.Thread]:
-    return [t for t in threading.enumerate() if isinstance(t, Searcher)]
+    return [t for t in threading.enumerate() if isinstance(t, SearchThread)]
 
 
 # --- statistics ---

@@ -26,7 +26,7 @@ from live_digits.config.file import load
 from live_digits.config.settings import PipelineSettings, profile_defaults
 from live_digits.core.types import VIEWS, Image
 from live_digits.display.keymap import Command
-from live_digits.vision.detection import find
+from live_digits.vision.detection import detect_candidates
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
@@ -137,7 +137,7 @@ def test_the_views_turn_through_all_stages_and_back(make: Maker) -> None:
 
     run.play(story())
     assert tuple(view for view, _ in seen) == (*VIEWS, VIEWS[0])
-    stages = find(page_of(number(run.screen.pictures[-1])), PipelineSettings()).stages
+    stages = detect_candidates(page_of(number(run.screen.pictures[-1])), PipelineSettings()).stages
     for view, picture in seen[1:-2]:
         stage = getattr(stages, view)[INSIDE]
         np.testing.assert_array_equal(picture, np.stack([stage] * 3, axis=2))
@@ -160,7 +160,7 @@ def test_a_slider_acts_on_the_next_frame(make: Maker) -> None:
     numbers = [r.frame for r in run.readings[-2:]]
     shown = list(run.screen.pictures)[-2:]
     for picture, n, settings in zip(shown, numbers, (before, after), strict=True):
-        expected = find(page_of(n), settings).stages.dilated[INSIDE]
+        expected = detect_candidates(page_of(n), settings).stages.dilated[INSIDE]
         np.testing.assert_array_equal(picture[INSIDE][..., 0], expected)
 
 
@@ -177,7 +177,7 @@ def test_a_slider_acts_on_a_frozen_frame(make: Maker) -> None:
 
     run.play(story())
     frozen = page_of(run.reading.frame)
-    expected = find(frozen, PipelineSettings(canny_low=200)).stages.edges[INSIDE]
+    expected = detect_candidates(frozen, PipelineSettings(canny_low=200)).stages.edges[INSIDE]
     np.testing.assert_array_equal(run.screen.pictures[-1][INSIDE][..., 0], expected)
 
 

@@ -25,7 +25,7 @@ from fakes import (
 
 import av
 
-from live_digits.capture.connection_state import Limits
+from live_digits.capture.connection_state import Timeouts
 from live_digits.capture.sources import blocked_readers
 from live_digits.core.types import Image
 from live_digits.display.keymap import Command
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
 # --- a source that loses its signal ---
 
-QUICK = Limits(first=30.0, stale=0.3, lost=0.8, attempt=5.0, pauses=(0.02, 0.1))
+QUICK = Timeouts(first=30.0, stale=0.3, lost=0.8, attempt=5.0, pauses=(0.02, 0.1))
 
 
 def failing() -> FakeDevice:

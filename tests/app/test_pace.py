@@ -13,15 +13,15 @@ from app_kit import LIMIT, settings_in
 from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, wait_until
 
 from live_digits.app import live
-from live_digits.app.live import App, Options
+from live_digits.app.live import App, RunOptions
 from live_digits.bench.scenes import SCENES
 from live_digits.capture.sources import open_source
 from live_digits.config.settings import PipelineSettings, SourceSettings
 from live_digits.core.types import Image, Reading
 from live_digits.display.keymap import Command
-from live_digits.recording.video_writer import Film
-from live_digits.vision.detection import Vision, find
-from live_digits.vision.worker import Looker
+from live_digits.recording.video_writer import Mp4Writer
+from live_digits.vision.detection import Detections, detect_candidates
+from live_digits.vision.worker import VisionWorker
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
@@ -44,13 +44,13 @@ class Pages(FakeDisplay):
 
     def __init__(self, gates: list[Gate], pictures: int) -> None:
         super().__init__(keep=1)
-        self.gates, self.wanted = gates, pictures
+        self.gates, self.pending_crops = gates, pictures
         self.stuck_at: int | None = None
 
     def poll(self, wait_ms: int = 1) -> tuple[Command, ...]:
         if self.stuck_at is None and all(g.begun.is_set() for g in self.gates):
             self.stuck_at = self.shown
-        if self.stuck_at is None or self.shown < self.stuck_at + self.wanted:
+        if self.stuck_at is None or self.shown < self.stuck_at + self.pending_crops:
             return ()
         for gate in self.gates:
             gate.open.set()
@@ -64,20 +64,20 @@ def test_the_pictures_rate_stays_while_something_hangs(
     slow: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     gates = {name: Gate() for name in slow}
-    encode = Film.add
+    encode = Mp4Writer.add
 
-    def look(image: Image, settings: PipelineSettings) -> Vision:
+    def look(image: Image, settings: PipelineSettings) -> Detections:
         gates["vision"].wait()
-        return find(image, settings)
+        return detect_candidates(image, settings)
 
-    def stuck(self: Film, image: Image, seconds: float) -> None:
+    def stuck(self: Mp4Writer, image: Image, seconds: float) -> None:
         gates["disk"].wait()
         encode(self, image, seconds)
 
     if "vision" in slow:
-        monkeypatch.setattr(live, "Looker", partial(Looker, look=look))
+        monkeypatch.setattr(live, "VisionWorker", partial(VisionWorker, look=look))
     if "disk" in slow:
-        monkeypatch.setattr(Film, "add", stuck)
+        monkeypatch.setattr(Mp4Writer, "add", stuck)
     net = FakeClassifier()
     if "network" in slow:
         net.gate = gates["network"].open
@@ -86,7 +86,7 @@ def test_the_pictures_rate_stays_while_something_hangs(
     source = FakeSource((scene(n) for n in itertools.count()), fps=25.0)
     frames: set[int] = set()
     screen = Pages(list(gates.values()), 40)
-    options = Options(
+    options = RunOptions(
         record="disk" in slow, duration=LIMIT, live=True, each=lambda r: frames.add(r.frame)
     )
     outcome = App(settings_in(tmp_path), source, lambda: net, screen, options).run()
@@ -113,7 +113,7 @@ def test_a_slow_window_drops_frames_and_shows_new_ones(tmp_path: Path) -> None:
         lags.append(source.captured - 1 - reading.frame)
 
     screen = Slow({15: (Command.QUIT,)}, keep=1)
-    options = Options(duration=LIMIT, live=True, each=each)
+    options = RunOptions(duration=LIMIT, live=True, each=each)
     App(settings_in(tmp_path), source, lambda: FakeClassifier(), screen, options).run()
     assert source.dropped >= 4 * (screen.shown - 2)
     # Nothing queues: four more would wait with each picture, 28 at the eighth.

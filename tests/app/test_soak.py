@@ -28,8 +28,8 @@ import pytest
 from fakes import FakeDevice, FakeDisplay
 
 from live_digits.app.display import Display
-from live_digits.app.live import App, Options
-from live_digits.capture.connection_state import Limits
+from live_digits.app.live import App, RunOptions
+from live_digits.capture.connection_state import Timeouts
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.capture.sources import Source
 from live_digits.capture.video_decoding import video_frames
@@ -77,7 +77,7 @@ class DemoCamera(FakeDevice):
     """A camera that sees the demo, and can be unplugged or go silent at any moment."""
 
     def __init__(self, asked: SourceSettings) -> None:
-        super().__init__(Limits())
+        super().__init__(Timeouts())
         self.size = asked.width, asked.height
         self.images_given = partial(next, self._pictures(asked))
         self.away_until = 0.0
@@ -322,14 +322,14 @@ def test_an_hour_of_faults(
     inner, windowed = screen()
     view = FaultyScreen(inner)
     faults = Faults(random.Random(seed), camera, windowed)
-    add = video_writer.Film.add
+    add = video_writer.Mp4Writer.add
 
-    def slow_add(one: video_writer.Film, image: Image, when: float) -> None:
+    def slow_add(one: video_writer.Mp4Writer, image: Image, when: float) -> None:
         if time.monotonic() < faults.slow_until:
             time.sleep(0.2)
         add(one, image, when)
 
-    monkeypatch.setattr(video_writer.Film, "add", slow_add)
+    monkeypatch.setattr(video_writer.Mp4Writer, "add", slow_add)
     FailingNet.raises, FailingNet.hang_until = 0, 0.0
     frames: list[int] = []
     gaps: list[float] = []
@@ -345,7 +345,7 @@ def test_an_hour_of_faults(
     def net() -> Classifier:
         return FailingNet()
 
-    options = Options(record=True, duration=SECONDS, config=config, each=each, live=True)
+    options = RunOptions(record=True, duration=SECONDS, config=config, each=each, live=True)
     live = App(settings, camera, net, view, options)
     sampler = Sampler(camera)
     sampler.start()

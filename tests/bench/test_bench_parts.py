@@ -122,21 +122,21 @@ def test_the_program_runs_at_a_cameras_pace(case: Case, tmp_path: Path) -> None:
 
 
 def test_a_program_without_savings_is_one() -> None:
-    from live_digits.app.live import App, Options
+    from live_digits.app.live import App, RunOptions
     from live_digits.bench.paced import _app
     from live_digits.bench.variants import Forgetful
     from live_digits.config.settings import Settings
 
     def made(savings: bool) -> App:
         case = replace(SMALL, savings=savings)
-        return _app(case, Settings(), FakeSource([]), None, Options(live=True))
+        return _app(case, Settings(), FakeSource([]), None, RunOptions(live=True))
 
     without, usual = made(False), made(True)
-    assert isinstance(without._follower, Forgetful)
-    assert not isinstance(usual._follower, Forgetful)
-    assert without._follower._savings == NO_SAVINGS
-    assert without._looker._reuse is False
-    assert usual._looker._reuse is True
+    assert isinstance(without._video_reader, Forgetful)
+    assert not isinstance(usual._video_reader, Forgetful)
+    assert without._video_reader._savings == NO_SAVINGS
+    assert without._vision_worker._reuse is False
+    assert usual._vision_worker._reuse is True
 
 
 def test_vision_without_savings_is_so_for_a_while() -> None:

@@ -44,7 +44,10 @@ def test_vision_tells_of_each_stage_and_finds_the_same(profile: str) -> None:
     page = SCENES["moving"](*WIDE)(0)
     told: list[str] = []
     settings = profile_defaults(profile)
-    timed, plain = detection.find(page, settings, told.append), detection.find(page, settings)
+    timed, plain = (
+        detection.detect_candidates(page, settings, told.append),
+        detection.detect_candidates(page, settings),
+    )
     assert timed.candidates == plain.candidates
     assert [s for s in VISION if s in told] == told, "in the order in which they are shown"
     assert {"grey", "blur", "edges", "dilated", "ink"} <= set(told)
@@ -86,17 +89,17 @@ def test_colours_reduced_first_show_the_same_page() -> None:
 
 
 def test_savings_are_back_after_vision_without_them() -> None:
-    before = detection.WORKING_SIDE, detection.working
+    before = detection.WORKING_SIDE, detection.to_working_resolution
 
     def fails() -> None:
         with vision_of(NO_SAVINGS):
             assert before[0] < detection.WORKING_SIDE
-            assert detection.working is not before[1]
+            assert detection.to_working_resolution is not before[1]
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fails()
-    assert (detection.WORKING_SIDE, detection.working) == before
+    assert (detection.WORKING_SIDE, detection.to_working_resolution) == before
 
 
 def test_a_page_at_rest_is_looked_at_once_or_each_time() -> None:

@@ -27,7 +27,7 @@ from source_kit import (
 
 from live_digits.capture import camera as cameras
 from live_digits.capture import reconnecting_source, sources, v4l2
-from live_digits.capture.camera import Listed
+from live_digits.capture.camera import CameraInfo
 from live_digits.capture.sources import describe_cameras, list_cameras, open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
@@ -258,7 +258,7 @@ def test_cameras_are_described_and_each_is_opened_once(
     driver = Driver()
     import fcntl
 
-    def described() -> list[Listed]:
+    def described() -> list[CameraInfo]:
         with monkeypatch.context() as patch:
             patch.setattr(fcntl, "ioctl", driver.ioctl)
             patch.setattr(os, "open", driver.opens)
@@ -293,10 +293,10 @@ def test_the_program_that_has_a_camera_open_is_named(
     ) as other:  # fmt: skip
         assert other.stdout is not None
         other.stdout.readline()
-        (user,) = v4l2.users(7)
+        (user,) = v4l2.processes_using(7)
         assert f"({other.pid})" in user
         other.communicate()
-    assert v4l2.users(7) == []
+    assert v4l2.processes_using(7) == []
 
 
 def test_list_cameras_elsewhere_tries_four(

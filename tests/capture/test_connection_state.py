@@ -6,25 +6,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from live_digits.capture.connection_state import Limits, Link, State, Todo
+from live_digits.capture.connection_state import Action, ConnectionState, State, Timeouts
 
-LIMITS = Limits(first=10.0, stale=1.0, lost=3.0, attempt=5.0, pauses=(0.1, 1.0))
+LIMITS = Timeouts(first=10.0, stale=1.0, lost=3.0, attempt=5.0, pauses=(0.1, 1.0))
 STEP = 0.05
 
 
 class Clocked:
     """A link whose time passes when a test says so; does what the link asks for."""
 
-    def __init__(self, limits: Limits = LIMITS) -> None:
+    def __init__(self, limits: Timeouts = LIMITS) -> None:
         self.now = 100.0
-        self.link = Link(limits, self.now)
+        self.link = ConnectionState(limits, self.now)
         self.connected: list[float] = []
         self.abandoned: list[float] = []
         self.tick()
 
     def tick(self) -> None:
-        while (todo := self.link.tick(self.now)) is not Todo.NOTHING:
-            (self.connected if todo is Todo.CONNECT else self.abandoned).append(self.now)
+        while (todo := self.link.tick(self.now)) is not Action.NOTHING:
+            (self.connected if todo is Action.CONNECT else self.abandoned).append(self.now)
 
     def pass_time(self, seconds: float) -> None:
         """Ticks when the link itself asks to be asked."""
@@ -181,7 +181,7 @@ def test_what_has_come_back_is_tried_at_once(clocked: Clocked) -> None:
         clocked.pass_time(1.0)
         clocked.breaks()
     tried = len(clocked.connected)
-    clocked.link.hurry(clocked.now)
+    clocked.link.retry_now(clocked.now)
     clocked.tick()
     assert len(clocked.connected) == tried + 1
 
@@ -190,8 +190,8 @@ def test_without_a_free_thread_no_connection_is_begun(clocked: Clocked) -> None:
     clocked.frames()
     clocked.breaks()
     clocked.now += 5
-    assert clocked.link.tick(clocked.now, free=False) is Todo.NOTHING
-    assert clocked.link.tick(clocked.now, free=True) is Todo.CONNECT
+    assert clocked.link.tick(clocked.now, free=False) is Action.NOTHING
+    assert clocked.link.tick(clocked.now, free=True) is Action.CONNECT
 
 
 def test_a_slow_source_is_not_lost(clocked: Clocked) -> None:
@@ -249,7 +249,7 @@ def test_whatever_happens(events: list[float | str]) -> None:
         if isinstance(event, float):
             clocked.pass_time(event)
         elif event == "hurry":
-            link.hurry(clocked.now)
+            link.retry_now(clocked.now)
         elif running and event == "broken":
             clocked.breaks()
             assert link.state is State.LOST

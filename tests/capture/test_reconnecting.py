@@ -14,18 +14,18 @@ import pytest
 from fakes import FakeDevice, wait_until
 
 from live_digits.capture import reconnecting_source
-from live_digits.capture.connection_state import Limits, State
+from live_digits.capture.connection_state import State, Timeouts
 from live_digits.capture.sources import blocked_readers
 from live_digits.core.types import Frame
 
-QUICK = Limits(first=30.0, stale=0.3, lost=0.8, attempt=1.0, pauses=(0.02, 0.1))
-SLOW = Limits(first=0.5, stale=0.3, lost=0.8, attempt=1.0, pauses=(0.02, 0.1))
+QUICK = Timeouts(first=30.0, stale=0.3, lost=0.8, attempt=1.0, pauses=(0.02, 0.1))
+SLOW = Timeouts(first=0.5, stale=0.3, lost=0.8, attempt=1.0, pauses=(0.02, 0.1))
 CLOSES = 1.0
 """Seconds that closing may take."""
 
 
 @contextlib.contextmanager
-def device(fault: str = "", limits: Limits = QUICK) -> Iterator[FakeDevice]:
+def device(fault: str = "", limits: Timeouts = QUICK) -> Iterator[FakeDevice]:
     made = FakeDevice(limits, fault)
     made.start()
     try:
@@ -105,7 +105,7 @@ def test_a_fault_is_seen_said_and_survived(fault: str) -> None:
 
 
 def test_a_short_silence_needs_no_new_connection() -> None:
-    limits = Limits(first=30.0, stale=0.3, lost=60.0)
+    limits = Timeouts(first=30.0, stale=0.3, lost=60.0)
     with device(limits=limits) as source:
         next_frame(source)
         source.fault = "silent"
@@ -137,7 +137,7 @@ def test_a_blocked_read_holds_up_nothing_and_its_late_picture_is_discarded() -> 
 
 def test_readers_that_never_return_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconnecting_source, "_MOST_BLOCKED", 3)
-    limits = Limits(first=30.0, stale=0.1, lost=0.2, attempt=0.05, pauses=(0.01, 0.02))
+    limits = Timeouts(first=30.0, stale=0.1, lost=0.2, attempt=0.05, pauses=(0.01, 0.02))
     with device(limits=limits) as source:
         next_frame(source)
         source.fault = "opening blocks"

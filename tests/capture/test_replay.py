@@ -87,7 +87,7 @@ def test_a_session_without_a_film_is_an_error(copy: Path) -> None:
 
 def test_a_later_part_without_a_frame_is_left_out(copy: Path) -> None:
     empty = copy / "raw_2.mp4"
-    empty.write_bytes((copy / RAW).read_bytes()[: video_writer.whole_ends(copy / RAW)[1]])
+    empty.write_bytes((copy / RAW).read_bytes()[: video_writer.fragment_ends(copy / RAW)[1]])
     assert len(frames_from(copy)) == FRAMES
 
 

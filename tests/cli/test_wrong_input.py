@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from wrong_kit import few, one_line, seeds
 
 from live_digits import cli
-from live_digits.app.batch import Batch, Saver
+from live_digits.app.batch import AnnotatedWriter, Batch
 from live_digits.capture.image_files import load_picture
 from live_digits.config.file import load, parse
 from live_digits.config.settings import TRACKBARS, Settings
@@ -143,7 +143,7 @@ def test_a_batch_writes_inside_its_folder_only(tmp_path: Path) -> None:
     (inside / "bad.png").write_bytes(b"bad")
     before = set(tmp_path.rglob("*"))
     batch = Batch([inside / n for n in [*names, "bad.png"]], Settings(), FakeClassifier())
-    saver = Saver(outside, Settings())
+    saver = AnnotatedWriter(outside, Settings())
     for item in batch:
         saver.add(item)
     saver.close()

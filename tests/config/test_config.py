@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from live_digits.config.file import load, parse
 from live_digits.config.settings import (
     TRACKBARS,
-    Option,
     PipelineSettings,
+    SettingSpec,
     checked_value,
     from_slider,
     option_of,
@@ -96,7 +96,9 @@ def test_blur_position_k_is_kernel_2k_plus_1() -> None:
 
 
 @given(st.sampled_from(BARS), st.integers(-(10**6), 10**6))
-def test_positions_and_values_outside_become_the_nearest_inside(bar: Option, any_int: int) -> None:
+def test_positions_and_values_outside_become_the_nearest_inside(
+    bar: SettingSpec, any_int: int
+) -> None:
     low, high = (bar.choices or (bar.low, bar.high))[0], (bar.choices or (bar.low, bar.high))[-1]
     assert low <= from_slider(bar, any_int) <= high
     nearest = from_slider(bar, to_slider(bar, any_int))

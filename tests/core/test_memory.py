@@ -16,8 +16,8 @@ import pytest
 from app_kit import settings_in
 from fakes import FakeClassifier, FakeDisplay, FakeSource
 
-from live_digits.app.live import App, Options
-from live_digits.app.outcome import Outcome
+from live_digits.app.live import App, RunOptions
+from live_digits.app.outcome import RunResult
 from live_digits.bench.scenes import SCENES
 from live_digits.core.types import Image
 
@@ -58,12 +58,12 @@ def fast(frames: int, each: Callable[[int], None]) -> FakeSource:
     return FakeSource(images())
 
 
-def run_fast(frames: int, each: Callable[[int], None], folder: Path) -> Outcome:
+def run_fast(frames: int, each: Callable[[int], None], folder: Path) -> RunResult:
     # Every fifth answer is another digit: votes, labels and readings change all the time.
     answers = itertools.cycle([1, 1, 1, 1, 7])
     net = FakeClassifier(lambda crop: next(answers))
     source, display = fast(frames, each), FakeDisplay(keep=1)
-    outcome = App(settings_in(folder), source, lambda: net, display, Options(live=True)).run()
+    outcome = App(settings_in(folder), source, lambda: net, display, RunOptions(live=True)).run()
     assert outcome.errors == ()
     assert outcome.stats["frames_shown"] == frames
     assert outcome.stats["batches"] > 0

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from fakes import FakeDisplay, wait_until
 
-from live_digits.app.live import App, Options
+from live_digits.app.live import App, RunOptions
 from live_digits.capture.sources import open_source
 from live_digits.config.settings import ModelSettings, RecordingSettings, Settings, SourceSettings
 from live_digits.core.types import Image, Reading
@@ -76,7 +76,7 @@ def one_run(folder: Path, number: int) -> None:
 
     live = App(
         settings, open_source("demo", source), lambda: classifier.load("dense"),
-        FakeDisplay(keys, keep=1), Options(record=number % 3 == 0, duration=30, each=each),
+        FakeDisplay(keys, keep=1), RunOptions(record=number % 3 == 0, duration=30, each=each),
         HandsWorker(Eyes),
     )  # fmt: skip
     outcome = live.run()

@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from program_kit import environment
 
-from live_digits.app.batch import Batch, Saver
+from live_digits.app.batch import AnnotatedWriter, Batch
 from live_digits.bench.report import Files
 from live_digits.capture.image_files import save_png
 from live_digits.config.file import load, write_back
@@ -211,7 +211,7 @@ def test_saving_touches_nothing_that_lies_there(tmp_path: Path, precious: Path) 
     }.items():  # fmt: skip
         (out / name).symlink_to(target)
     files = [draw(tmp_path / "page.png"), film(tmp_path / "clip.mp4", frames=2)]
-    saver = Saver(out, Settings())
+    saver = AnnotatedWriter(out, Settings())
     for read in Batch(files, Settings(), FakeClassifier()):
         saver.add(read)
     saver.close()
@@ -237,7 +237,7 @@ def test_the_probe_of_a_folder_is_no_link_either(tmp_path: Path, shell: Shell) -
 def test_a_folder_that_refuses_files_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(RecordingError, match="--save"):
-        Saver(tmp_path / "file", Settings())
+        AnnotatedWriter(tmp_path / "file", Settings())
     with pytest.raises(OSError, match="File exists"):
         probe(tmp_path / "file")
 

@@ -26,8 +26,8 @@ import live_digits
 from live_digits import cli
 from live_digits.app.doctor import Check
 from live_digits.capture import v4l2
-from live_digits.capture.camera import Listed
-from live_digits.cli.common import Tenths, print_table
+from live_digits.capture.camera import CameraInfo
+from live_digits.cli.common import LogProgress, print_table
 from live_digits.core.sanitize import json_line, sanitize
 from live_digits.display import drawing
 from live_digits.recording.session import READINGS, SESSION
@@ -238,13 +238,13 @@ def test_cameras_programs_and_findings_are_spelt_out(
 ) -> None:
     for name in HOSTILE.values():
         there = [
-            Listed("0", f"USB {name}", (f"YUYV {name}: 1×1",), (f"{name} (7)",), f"note {name}")
+            CameraInfo("0", f"USB {name}", (f"YUYV {name}: 1×1",), (f"{name} (7)",), f"note {name}")
         ]
         monkeypatch.setattr(
             "live_digits.capture.sources.describe_cameras", lambda there=there: there
         )
         checks = (Check(f"what {name}", True, f"found {name}"),)
-        monkeypatch.setattr("live_digits.app.doctor.examine", lambda checks=checks: checks)
+        monkeypatch.setattr("live_digits.app.doctor.run_checks", lambda checks=checks: checks)
         assert cli.invoke(["cameras"]) == 0
         assert cli.invoke(["doctor"]) == 0
         told = capsys.readouterr()
@@ -294,7 +294,7 @@ def test_tables_and_progress_are_spelt_out(
         monkeypatch.setattr(sys.stdout, "isatty", lambda tty=tty: tty, raising=False)
         for name in HOSTILE.values():
             print_table(f"of {name}", ("name",), [[f"cell {name}"]])
-            Tenths().tell(name, 1, 10, name)
+            LogProgress().tell(name, 1, 10, name)
             told = capsys.readouterr()
             assert steering(told.out + told.err) == []
             assert f"of {sanitize(name)}" in told.out
@@ -305,7 +305,7 @@ def test_tables_and_progress_are_spelt_out(
 def test_the_picture_takes_any_text(what: str) -> None:
     """OpenCV refuses a lone surrogate, and the window ended with it."""
     image = np.zeros((60, 600, 3), np.uint8)
-    drawing.write(image, HOSTILE[what], 5, 40, 0.6)
+    drawing.draw_text(image, HOSTILE[what], 5, 40, 0.6)
     assert image.any()
-    assert drawing.measure(HOSTILE[what], 0.6)[0] > 0
-    assert drawing.wrapped(HOSTILE[what], 0.6, 100)
+    assert drawing.text_size(HOSTILE[what], 0.6)[0] > 0
+    assert drawing.wrap_text(HOSTILE[what], 0.6, 100)

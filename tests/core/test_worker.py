@@ -11,23 +11,23 @@ import numpy as np
 import pytest
 from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, asking, wait_until
 
-from live_digits.app.live import App, Options
-from live_digits.app.outcome import Outcome
+from live_digits.app.live import App, RunOptions
+from live_digits.app.outcome import RunResult
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import PipelineSettings, Settings
 from live_digits.core import worker
 from live_digits.core.errors import WorkerError
-from live_digits.core.types import Floats, Image, Reading, Status
+from live_digits.core.types import Floats, HudStatus, Image, Reading
 from live_digits.core.worker import MOST_REPLACED
 from live_digits.display.keymap import Command
 from live_digits.hands.landmarks import Hand
 from live_digits.hands.mediapipe_landmarker import Landmarker
 from live_digits.hands.worker import HandsWorker
 from live_digits.reading import parameter_search
-from live_digits.reading.parameter_search import Found
+from live_digits.reading.parameter_search import SearchResult
 from live_digits.reading.worker import InferenceWorker
-from live_digits.vision.detection import Vision, find
-from live_digits.vision.worker import Looker
+from live_digits.vision.detection import Detections, detect_candidates
+from live_digits.vision.worker import VisionWorker
 
 CROPS = np.zeros((1, 28, 28), np.uint8)
 PAGE = DemoScene(320, 240, seed=7, digits=6).render(0.0)
@@ -202,9 +202,9 @@ def run(
     until: Callable[[App], bool],
     watch: HandsWorker | None = None,
     patience: float = SHORT,
-) -> tuple[Outcome, list[Status]]:
+) -> tuple[RunResult, list[HudStatus]]:
     """A run that ends when `until` holds, and what stood on its pictures."""
-    seen: list[Status] = []
+    seen: list[HudStatus] = []
     keys = {2: [Command.AUTO]} if until is gave_up_search else {}
     live: App
 
@@ -219,7 +219,7 @@ def run(
 
     source = FakeSource(itertools.repeat(PAGE), fps=50)
     live = App(
-        Settings(), source, load, Screen(keys, keep=2), Options(duration=60, each=each), watch
+        Settings(), source, load, Screen(keys, keep=2), RunOptions(duration=60, each=each), watch
     )
     live._worker._patience = patience
     return live.run(), seen
@@ -283,9 +283,9 @@ def test_a_search_that_hangs_is_given_up(
 ) -> None:
     gate = hanging(0)
 
-    def search(*_: object) -> Found:
+    def search(*_: object) -> SearchResult:
         assert gate.open.wait(PATIENCE)
-        return Found(PipelineSettings(), False, 0, 0)
+        return SearchResult(PipelineSettings(), False, 0, 0)
 
     monkeypatch.setattr("live_digits.reading.parameter_search.search", search)
     monkeypatch.setattr(parameter_search, "LONGEST_STEP", SHORT)
@@ -323,20 +323,20 @@ def test_vision_that_hangs_on_a_frame_loses_that_frame_alone(
     gate = hanging(0)
     looks: list[int] = []
 
-    def look(image: Image, settings: PipelineSettings) -> Vision:
+    def look(image: Image, settings: PipelineSettings) -> Detections:
         looks.append(1)
         if len(looks) == 3:
             assert gate.open.wait(PATIENCE)
-        return find(image, settings)
+        return detect_candidates(image, settings)
 
     frames: list[Reading] = []
-    options = Options(duration=60, each=frames.append, live=live)
+    options = RunOptions(duration=60, each=frames.append, live=live)
     it = App(
         Settings(), FakeSource(itertools.repeat(PAGE, 120), fps=25 if live else None),
         FakeClassifier, FakeDisplay(keep=1), options,
     )  # fmt: skip
-    it._looker = Looker(reuse=False, look=look, patience=2.0)
-    it._workers[1] = it._looker
+    it._vision_worker = VisionWorker(reuse=False, look=look, patience=2.0)
+    it._workers[1] = it._vision_worker
     outcome = it.run()
     assert outcome.stats["worker_hangs"]["vision"] == 1
     assert outcome.errors == ()

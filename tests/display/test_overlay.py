@@ -10,17 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from overlay_kit import FULL, PATH, SIZES, STATUSES, Text, paper, reading, refused
 
-from live_digits.core.types import AIR, Air, Box, Digit, Reading, Ring, Status
+from live_digits.core.types import AIR, AirDrawing, Box, Digit, GestureProgress, HudStatus, Reading
 from live_digits.display import overlay
 from live_digits.display.keymap import KEYMAP
-from live_digits.display.overlay import annotate, decorate, draw
+from live_digits.display.overlay import draw, draw_hud, draw_readings
 
 # --- purity ---
 
 
 @pytest.mark.parametrize("status", STATUSES.values(), ids=STATUSES)
 @pytest.mark.parametrize(("width", "height"), SIZES)
-def test_the_frame_is_never_drawn_on(width: int, height: int, status: Status) -> None:
+def test_the_frame_is_never_drawn_on(width: int, height: int, status: HudStatus) -> None:
     image = paper(width, height)
     before = image.copy()
     image.flags.writeable = False
@@ -35,7 +35,7 @@ def test_the_frame_is_never_drawn_on(width: int, height: int, status: Status) ->
 
 def test_an_empty_reading_is_the_frame_itself() -> None:
     image = paper(640, 480)
-    out = annotate(image, Reading("x", 0, 0.0, 640, 480))
+    out = draw_readings(image, Reading("x", 0, 0.0, 640, 480))
     np.testing.assert_array_equal(out, image)
     assert not np.shares_memory(out, image)
 
@@ -59,7 +59,7 @@ def test_any_boxes_and_words_on_any_picture(
     digits = tuple(Digit(b, 7, 0.7, 1) for b in boxes)
     what = Reading("x", 0, 0.0, width, height, digits, (words, "1 2"), tuple(boxes),
                    refused(boxes))  # fmt: skip
-    status = Status(source=words, message=words, help=asked, recording_s=1.0)
+    status = HudStatus(source=words, message=words, help=asked, recording_s=1.0)
     assert draw(paper(width, height), what, status).shape == (height, width, 3)
 
 
@@ -73,7 +73,7 @@ def test_no_signal_stands_large_and_alone_over_the_grey_picture(
 ) -> None:
     image = paper(width, height, shade)
     image[..., 0] //= 2
-    status = Status("camera 0", width, height, message="trying again", silent_s=7.9)
+    status = HudStatus("camera 0", width, height, message="trying again", silent_s=7.9)
     out = draw(image, Reading("x", 0, 0.0, width, height), status)
     (title,) = (t for t in texts if t.text == "NO SIGNAL")
     assert title.inside()
@@ -100,7 +100,7 @@ def test_the_last_frames_age_is_said_in_whole_units(
     texts: list[Text], seconds: float, said: str
 ) -> None:
     image = paper(640, 480)
-    draw(image, Reading("x", 0, 0.0, 640, 480), Status("camera 0", 640, 480, silent_s=seconds))
+    draw(image, Reading("x", 0, 0.0, 640, 480), HudStatus("camera 0", 640, 480, silent_s=seconds))
     assert f"last frame {said} ago" in [t.text for t in texts]
 
 
@@ -110,7 +110,7 @@ def test_the_last_frames_age_is_said_in_whole_units(
 @pytest.mark.parametrize("status", STATUSES.values(), ids=STATUSES)
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_every_text_is_whole_and_inside(
-    texts: list[Text], width: int, height: int, status: Status
+    texts: list[Text], width: int, height: int, status: HudStatus
 ) -> None:
     lines = ("1234567890 " * 30, *(f"{n} 12345 678" for n in range(40)))
     draw(paper(width, height), reading(width, height, lines), status)
@@ -124,7 +124,7 @@ def test_every_digit_and_its_confidence_are_written_beside_its_box(
     texts: list[Text], width: int, height: int, shade: int
 ) -> None:
     what = reading(width, height)
-    annotate(paper(width, height, max(shade, 20)), what)
+    draw_readings(paper(width, height, max(shade, 20)), what)
     written = [t.text for t in texts]
     for d in what.digits:
         at = written.index(str(d.digit))
@@ -133,7 +133,7 @@ def test_every_digit_and_its_confidence_are_written_beside_its_box(
         assert abs(text.x - max(0, d.box.x)) <= d.box.w + 60 * unit
         assert min(abs(text.base - d.box.y), abs(text.top - d.box.bottom)) <= d.box.h + 40 * unit
     texts.clear()
-    annotate(paper(width, height), what, confidence=False)
+    draw_readings(paper(width, height), what, confidence=False)
     assert [t.text for t in texts] == [str(d.digit) for d in what.digits]
 
 
@@ -143,7 +143,7 @@ def test_a_label_does_not_cover_its_digit(texts: list[Text], width: int, height:
     for y in (0, height // 2, height - size):
         box = Box(width // 2, y, size // 2, size)
         texts.clear()
-        annotate(
+        draw_readings(
             paper(width, height), Reading("x", 0, 0.0, width, height, (Digit(box, 5, 0.95, 1),))
         )
         assert [t.text for t in texts] == ["5", "95"]
@@ -153,7 +153,7 @@ def test_a_label_does_not_cover_its_digit(texts: list[Text], width: int, height:
 def test_sure_and_unsure_digits_differ_in_colour() -> None:
     def outline(confidence: float) -> tuple[int, ...]:
         digit = Digit(Box(300, 300, 60, 90), 5, confidence, 1)
-        out = annotate(paper(640, 480, 220), Reading("x", 0, 0.0, 640, 480, (digit,)))
+        out = draw_readings(paper(640, 480, 220), Reading("x", 0, 0.0, 640, 480, (digit,)))
         return tuple(out[345, 298].tolist())
 
     assert outline(0.99) != outline(0.7)
@@ -166,20 +166,20 @@ def test_rejected_and_pending_boxes_are_drawn_without_a_digit(texts: list[Text])
         Reading("x", 0, 0.0, 640, 480, rejected=refused([box])),
         Reading("x", 0, 0.0, 640, 480, pending=(box,)),
     ):
-        out = annotate(image, what)
+        out = draw_readings(image, what)
         assert (out[200:260, 300] != image[200:260, 300]).any(axis=-1).all()
         inner = (slice(205, 255), slice(305, 335))
         np.testing.assert_array_equal(out[inner], image[inner])
     assert texts == []
-    rejected = annotate(image, Reading("x", 0, 0.0, 640, 480, rejected=refused([box])))
-    pending = annotate(image, Reading("x", 0, 0.0, 640, 480, pending=(box,)))
+    rejected = draw_readings(image, Reading("x", 0, 0.0, 640, 480, rejected=refused([box])))
+    pending = draw_readings(image, Reading("x", 0, 0.0, 640, 480, pending=(box,)))
     assert (rejected != pending).any()
 
 
 @pytest.mark.parametrize(("width", "height"), SIZES)
 def test_the_help_names_every_key_and_fits(texts: list[Text], width: int, height: int) -> None:
     out = paper(width, height)
-    decorate(out, Status(help=True))
+    draw_hud(out, HudStatus(help=True))
     written = {t.text for t in texts}
     for key in KEYMAP.values():
         assert {key.name, key.text} <= written
@@ -191,13 +191,13 @@ def test_the_help_names_every_key_and_fits(texts: list[Text], width: int, height
 
 
 def test_the_bar_keeps_its_first_parts_and_the_recording_mark(texts: list[Text]) -> None:
-    decorate(paper(640, 480), FULL)
+    draw_hud(paper(640, 480), FULL)
     written = [t.text for t in texts]
     assert {"62:05 (12 lost)", "FROZEN", FULL.source, "1920x1080"} <= set(written)
     bar = sorted((t for t in texts if t.base < 60), key=lambda t: t.x)
     assert all(a.right <= b.x for a, b in pairwise(bar))
     texts.clear()
-    decorate(paper(1920, 1080), FULL)
+    draw_hud(paper(1920, 1080), FULL)
     wide = " ".join(t.text for t in texts)
     for part in ("30.0 fps", "latency 41 ms", "dropped 3", "batch 12 in 2.5 ms", "cnn, paper"):
         assert part in wide
@@ -205,7 +205,7 @@ def test_the_bar_keeps_its_first_parts_and_the_recording_mark(texts: list[Text])
 
 def test_an_error_goes_before_a_message_and_is_red(texts: list[Text]) -> None:
     out = paper(1280, 720, 255)
-    decorate(out, Status(message="saved", error="camera gone"))
+    draw_hud(out, HudStatus(message="saved", error="camera gone"))
     assert [t.text for t in texts if t.base > 360] == ["camera gone"]
     (note,) = (t for t in texts if t.text == "camera gone")
     b, g, r = out[note.base + 4, note.x - 4].astype(int).tolist()
@@ -214,7 +214,7 @@ def test_an_error_goes_before_a_message_and_is_red(texts: list[Text]) -> None:
 
 
 def test_a_long_message_is_shown_whole_over_several_lines(texts: list[Text]) -> None:
-    decorate(paper(640, 480), Status(message=PATH))
+    draw_hud(paper(640, 480), HudStatus(message=PATH))
     shown = [t.text for t in texts if t.base > 240]
     assert len(shown) > 1
     assert "".join(shown).replace(" ", "") == PATH.replace(" ", "")
@@ -222,10 +222,10 @@ def test_a_long_message_is_shown_whole_over_several_lines(texts: list[Text]) -> 
 
 def test_text_lines_are_listed_in_order_and_many_end_with_an_ellipsis(texts: list[Text]) -> None:
     few = ("462", "119 7", "753")
-    annotate(paper(1280, 720), Reading("x", 0, 0.0, 1280, 720, lines=few))
+    draw_readings(paper(1280, 720), Reading("x", 0, 0.0, 1280, 720, lines=few))
     assert [t.text for t in sorted(texts, key=lambda t: t.base)] == list(few)
     texts.clear()
-    annotate(paper(1280, 720), Reading("x", 0, 0.0, 1280, 720, lines=("1",) * 60))
+    draw_readings(paper(1280, 720), Reading("x", 0, 0.0, 1280, 720, lines=("1",) * 60))
     assert [t.text for t in texts][-1] == "..."
     assert 10 < len(texts) < 30
 
@@ -233,7 +233,7 @@ def test_text_lines_are_listed_in_order_and_many_end_with_an_ellipsis(texts: lis
 @pytest.mark.parametrize("shade", [20, 255])
 def test_words_stand_out_from_any_ground(shade: int, texts: list[Text]) -> None:
     out = paper(1280, 720, shade)
-    decorate(out, Status(source="demo"))
+    draw_hud(out, HudStatus(source="demo"))
     (text,) = (t for t in texts if t.text == "demo")
     part = out[text.top : text.base, text.x : text.right].max(axis=-1)
     assert int(np.percentile(part, 95)) - int(np.percentile(part, 20)) > 100
@@ -245,7 +245,7 @@ def test_words_stand_out_from_any_ground(shade: int, texts: list[Text]) -> None:
 def ring_share(share: float, width: int, height: int) -> int:
     """Pixels of a ring that are filled."""
     blank = np.full((height, width, 3), 200, np.uint8)
-    status = Status(ring=Ring("open_palm", share, 0.5, 0.5))
+    status = HudStatus(ring=GestureProgress("open_palm", share, 0.5, 0.5))
     picture = draw(blank, Reading("", 0, 0.0, width, height), status)
     return int((picture == np.array(overlay._SURE)).all(axis=2).sum())
 
@@ -262,7 +262,7 @@ def test_a_ring_fills(width: int, height: int) -> None:
 def test_a_ring_stays_inside_the_picture(x: float) -> None:
     blank = np.full((240, 320, 3), 200, np.uint8)
     for y in (0.0, 1.0):
-        status = Status(ring=Ring("two_fingers", 1.0, x, y))
+        status = HudStatus(ring=GestureProgress("two_fingers", 1.0, x, y))
         picture = draw(blank, Reading("", 0, 0.0, 320, 240), status)
         filled = (picture == np.array(overlay._SURE)).all(axis=2)
         assert filled.sum() > 300
@@ -272,7 +272,7 @@ def test_a_stroke_lies_where_the_finger_drew_it_whatever_the_size() -> None:
     stroke = np.array([(0.25, 0.5), (0.75, 0.5)], np.float32)
     for width, height in ((320, 240), (1280, 720)):
         blank = np.full((height, width, 3), 200, np.uint8)
-        status = Status(air=Air("", (stroke,), (0.75, 0.5), True))
+        status = HudStatus(air=AirDrawing("", (stroke,), (0.75, 0.5), True))
         picture = draw(blank, Reading("", 0, 0.0, width, height), status)
         ink = (picture == np.array(overlay._INK)).all(axis=2)
         assert ink[height // 2, width // 4 : 2 * width // 3].all()
@@ -284,11 +284,11 @@ def test_the_number_in_the_air_is_written_and_its_boxes_are_not() -> None:
     blank = np.full((480, 640, 3), 200, np.uint8)
     digit = Digit(Box(100, 100, 60, 90), 7, 0.9, -1, AIR)
     reading = Reading("", 0, 0.0, 640, 480, (digit,))
-    plain = draw(blank, Reading("", 0, 0.0, 640, 480), Status())
-    np.testing.assert_array_equal(draw(blank, reading, Status()), plain)
+    plain = draw(blank, Reading("", 0, 0.0, 640, 480), HudStatus())
+    np.testing.assert_array_equal(draw(blank, reading, HudStatus()), plain)
     widths = []
     for number in ("", "7", "71", "7" * 24):
-        picture = draw(blank, reading, Status(air=Air(number)))
+        picture = draw(blank, reading, HudStatus(air=AirDrawing(number)))
         changed = (picture != plain).any(axis=2)
         assert not changed[: 480 // 2].any()
         widths.append(int(changed.any(axis=0).sum()))

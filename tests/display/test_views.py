@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from overlay_kit import SIZES, Text, paper
 
-from live_digits.core.types import VIEWS, Stages
+from live_digits.core.types import VIEWS, StageImages
 from live_digits.display import stage_views
 from live_digits.display.stage_views import contact_sheet, stage_view
 
 # --- stage views ---
 
 
-def stages(width: int, height: int) -> Stages:
+def stages(width: int, height: int) -> StageImages:
     shades = (40, 80, 120, 160, 250)
-    return Stages(*(np.full((height, width), shade, np.uint8) for shade in shades))
+    return StageImages(*(np.full((height, width), shade, np.uint8) for shade in shades))
 
 
 @pytest.mark.parametrize("view", VIEWS)

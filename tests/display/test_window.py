@@ -35,7 +35,7 @@ from live_digits.config.settings import (
 from live_digits.core.types import VIEWS
 from live_digits.display import window
 from live_digits.display.keymap import KEYMAP, Command, command_of
-from live_digits.display.window import PARAMETERS, SHEET, TITLE, describe
+from live_digits.display.window import PARAMETERS, SHEET, TITLE, slider_text
 from live_digits.recording.session import READINGS, SESSION
 
 # --- no display needed ---
@@ -55,10 +55,10 @@ def test_every_key_of_the_help_has_its_command() -> None:
 
 def test_a_slider_in_words() -> None:
     settings = PipelineSettings(blur=1, canny_low=50, canny_ratio=3, threshold=0)
-    assert describe("blur", settings) == "off"
-    assert describe("canny_ratio", settings) == "3  (upper threshold 150)"
-    assert describe("threshold", settings) == "automatic"
-    assert describe("blur", profile_defaults("classic")) == "21 x 21"
+    assert slider_text("blur", settings) == "off"
+    assert slider_text("canny_ratio", settings) == "3  (upper threshold 150)"
+    assert slider_text("threshold", settings) == "automatic"
+    assert slider_text("blur", profile_defaults("classic")) == "21 x 21"
 
 
 # --- the real window ---

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live_digits.core.types import AIR, NOT_A_DIGIT, Floats
-from live_digits.hands.air_writing import MOST_DIGITS, PAUSE, OneEuro, Writer, crop_of
+from live_digits.hands.air_writing import MOST_DIGITS, PAUSE, AirWriter, OneEuro, crop_of
 from live_digits.hands.landmarks import Hand
 
 HEIGHT = 480
@@ -40,7 +40,7 @@ class Finger:
     """Writes with a Writer, frame by frame."""
 
     def __init__(self, mirror: bool = False) -> None:
-        self.writer = Writer(0.6, mirror)
+        self.writer = AirWriter(0.6, mirror)
         self.time = 0.0
 
     def see(self, *hands: Hand) -> None:
@@ -62,8 +62,8 @@ class Finger:
         self.answer(label)
 
     def answer(self, label: int) -> None:
-        ids, _ = self.writer.wanted()
-        self.writer.learn((i, probabilities(label)) for i in ids)
+        ids, _ = self.writer.pending_crops()
+        self.writer.add_predictions((i, probabilities(label)) for i in ids)
 
 
 @pytest.mark.parametrize("points", [POINTING, PINCH])
@@ -72,16 +72,16 @@ def test_a_finger_draws_a_digit_and_a_pause_ends_it(points: Path, up: Path | Non
     finger = Finger()
     finger.draw(SEVEN, points)
     finger.lift(PAUSE - 0.1, up)
-    assert finger.writer.wanted()[0] == ()
+    assert finger.writer.pending_crops()[0] == ()
     assert len(finger.writer.view(640, HEIGHT).strokes) == 1
     finger.lift(0.2, up)
-    ids, crops = finger.writer.wanted()
+    ids, crops = finger.writer.pending_crops()
     assert len(ids) == len(crops) == 1
     assert ids[0] < 0
     assert finger.writer.number == "."
     finger.answer(7)
     assert finger.writer.number == "7"
-    assert finger.writer.wanted()[0] == ()
+    assert finger.writer.pending_crops()[0] == ()
     (digit,) = finger.writer.digits
     assert (digit.digit, digit.origin, digit.track) == (7, AIR, ids[0])
     assert digit.as_dict()["origin"] == "air"
@@ -92,7 +92,7 @@ def test_the_crop_is_what_was_drawn() -> None:
     finger = Finger()
     finger.draw(SEVEN)
     finger.lift(1.0)
-    (crop,) = finger.writer.wanted()[1]
+    (crop,) = finger.writer.pending_crops()[1]
     ys, _ = np.nonzero(crop > 100)
     assert np.ptp(ys) >= 17, "20 pixels high, as MNIST's are"
     top, bottom = crop[ys.min() : ys.min() + 4], crop[ys.max() - 4 : ys.max()]
@@ -106,7 +106,7 @@ def test_a_camera_that_faces_the_writer_reads_strokes_mirrored() -> None:
         finger = Finger(mirror)
         finger.draw(SEVEN)
         finger.lift(1.0)
-        crops.append(finger.writer.wanted()[1][0].astype(int))
+        crops.append(finger.writer.pending_crops()[1][0].astype(int))
     mirrored = crops[0][:, ::-1]
     shifts = [np.abs(np.roll(mirrored, s, axis=1) - crops[1]).mean() for s in (-1, 0, 1)]
     assert min(shifts) < 8 < np.abs(crops[0] - crops[1]).mean()
@@ -120,7 +120,7 @@ def test_strokes_with_a_short_pause_between_are_one_digit() -> None:
     finger.lift(0.3)
     assert len(finger.writer.view(640, HEIGHT).strokes) == 2
     finger.lift(0.5)
-    assert len(finger.writer.wanted()[0]) == 1
+    assert len(finger.writer.pending_crops()[0]) == 1
 
 
 def test_a_look_that_misses_the_finger_does_not_split_a_stroke() -> None:
@@ -135,7 +135,7 @@ def test_a_twitch_is_no_digit() -> None:
     finger.draw([(200.0, 100.0), (205.0, 104.0)])
     finger.lift(1.0)
     assert finger.writer.number == ""
-    assert finger.writer.wanted()[0] == ()
+    assert finger.writer.pending_crops()[0] == ()
 
 
 def test_a_hand_that_does_not_point_draws_nothing() -> None:
@@ -176,7 +176,7 @@ def test_what_the_network_takes_for_no_digit_is_said_and_left_out() -> None:
     unsure: Floats = np.full(11, 0.09, np.float32)
     finger.draw(SEVEN)
     finger.lift(1.0)
-    finger.writer.learn((i, unsure) for i in finger.writer.wanted()[0])
+    finger.writer.add_predictions((i, unsure) for i in finger.writer.pending_crops()[0])
     assert finger.writer.number == "7"
     assert "again" in finger.writer.note
     finger.draw(SEVEN)
@@ -187,11 +187,11 @@ def test_answers_that_come_late_or_for_others_count_nothing() -> None:
     finger = Finger()
     finger.draw(SEVEN)
     finger.lift(1.0)
-    (there,) = finger.writer.wanted()[0]
-    finger.writer.learn([(5, probabilities(3)), (-99, probabilities(4))])
+    (there,) = finger.writer.pending_crops()[0]
+    finger.writer.add_predictions([(5, probabilities(3)), (-99, probabilities(4))])
     assert finger.writer.number == "."
     finger.writer.undo()
-    finger.writer.learn([(there, probabilities(7))])
+    finger.writer.add_predictions([(there, probabilities(7))])
     assert finger.writer.number == ""
 
 
@@ -221,7 +221,7 @@ def test_a_video_that_begins_again_ends_the_stroke() -> None:
     finger.lift(1.0)
     finger.draw(ONE)
     finger.lift(1.0)
-    assert len(finger.writer.wanted()[0]) >= 1
+    assert len(finger.writer.pending_crops()[0]) >= 1
 
 
 def test_the_view_shows_tip_and_pen() -> None:

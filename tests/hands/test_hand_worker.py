@@ -37,7 +37,7 @@ from live_digits.hands.worker import HandsWorker, moved
 @few
 @given(st.integers(1, 3000), st.integers(1, 2000))
 def test_a_reduced_picture_keeps_its_shape(width: int, height: int) -> None:
-    small = hand_worker.reduced(np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3)))
+    small = hand_worker.to_landmark_size(np.broadcast_to(np.zeros(3, np.uint8), (height, width, 3)))
     assert max(small.shape[:2]) == min(max(width, height), mediapipe_landmarker.LOOK_SIZE)
     assert min(small.shape[:2]) >= 1
 

@@ -26,12 +26,12 @@ from live_digits.core.errors import HandsError
 from live_digits.core.types import Box, Frame, Image
 from live_digits.hands import landmarks
 from live_digits.hands import worker as hand_worker
-from live_digits.hands.controller import Handwork
+from live_digits.hands.controller import HandController
 from live_digits.hands.landmarks import covered, hidden
 from live_digits.hands.mediapipe_landmarker import MediaPipeLandmarker
 from live_digits.hands.worker import HandsWorker
 from live_digits.reading import judge
-from live_digits.tracking.video_reader import Follower, read_moving
+from live_digits.tracking.video_reader import VideoReader, read_video_frame
 
 # The real model -----------------------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path: Path) -> None:
 def test_a_hand_is_seen_in_the_clip(real: MediaPipeLandmarker) -> None:
     """Every frame of this one shows a hand."""
     frames = clip("hand_test_video.mp4", 4)
-    found = [real(hand_worker.reduced(f), 20_000 + 133 * i) for i, f in enumerate(frames)]
+    found = [real(hand_worker.to_landmark_size(f), 20_000 + 133 * i) for i, f in enumerate(frames)]
     assert len(frames) > 40
     assert sum(map(bool, found)) >= SEEN * len(frames)
 
@@ -146,17 +146,17 @@ def test_no_digit_is_read_where_hands_are_shown(name: str, step: int, first: int
     frames = clip(name, step)
     frames = frames if len(frames) > 1 else frames * 12
     worker = HandsWorker(lambda: MediaPipeLandmarker(model))
-    handwork, follower = Handwork(Settings(), worker), Follower(Settings())
+    hand_controller, video_reader = HandController(Settings(), worker), VideoReader(Settings())
     net, never, seen = judge.load("cnn"), threading.Event(), []
     try:
-        handwork.start()
+        hand_controller.start()
         for i, image in enumerate(frames):
             frame = Frame(image, i, i * step / 25)
-            handwork.look(frame, never)
+            hand_controller.look(frame, never)
             seen.append(bool(worker.current(frame.time)))
-            cover = handwork.cover(frame)
+            cover = hand_controller.cover(frame)
             rules = (cover.hides, cover.touches) if cover else (None, None)
-            assert read_moving(frame, follower, Settings(), net, *rules).digits == (), i
+            assert read_video_frame(frame, video_reader, Settings(), net, *rules).digits == (), i
     finally:
         assert worker.close(PATIENCE)
     later = seen[first // step :]

@@ -17,10 +17,10 @@ from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import Settings
 from live_digits.core.types import Box, Classifier, Frame, Image, Reading
 from live_digits.hands.landmarks import Hand
-from live_digits.hands.occlusion import Cover, Occluder
+from live_digits.hands.occlusion import OcclusionDetector, OcclusionMask
 from live_digits.reading import judge
-from live_digits.reading.questions import Answer, answered, as_judge
-from live_digits.tracking.video_reader import Follower
+from live_digits.reading.questions import Prediction, answer_question, as_judge
+from live_digits.tracking.video_reader import VideoReader
 
 WIDTH, HEIGHT = 640, 360
 SKIN = (150, 178, 222)
@@ -43,9 +43,9 @@ def with_arm(image: Image, x: int, top: int, colour: tuple[int, int, int] = SKIN
     return out
 
 
-def watched(*frames: Image, step: float = 1 / 15) -> Cover | None:
+def watched(*frames: Image, step: float = 1 / 15) -> OcclusionMask | None:
     """The cover of the last of some frames."""
-    occluder, cover = Occluder(), None
+    occluder, cover = OcclusionDetector(), None
     for i, frame in enumerate(frames):
         cover = occluder.update(frame, i * step)
     return cover
@@ -131,7 +131,7 @@ def test_another_scene_begins_anew() -> None:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 700), (700, 1), (37, 2000)])
 def test_any_size_of_picture_does(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
-    occluder = Occluder()
+    occluder = OcclusionDetector()
     known = hand(PALM, 0, 0, 50)
     for i in range(4):
         image = rng.integers(0, 256, (*shape, 3)).astype(np.uint8)
@@ -158,7 +158,7 @@ def test_with_landmarks_the_forearm_is_hidden_from_the_first_frame_on(
     sleeve: tuple[int, int, int],
 ) -> None:
     image, known, mask = scene_with_hand(sleeve)
-    cover = Occluder().update(image, 0.0, (known,))
+    cover = OcclusionDetector().update(image, 0.0, (known,))
     assert cover is not None
     rows, columns = cover.mask.shape
     small = cv2.resize(mask, (columns, rows), interpolation=cv2.INTER_AREA) > 128
@@ -174,7 +174,7 @@ def test_with_landmarks_the_forearm_is_hidden_from_the_first_frame_on(
 
 def test_landmarks_that_are_missed_for_a_moment_go_on_hiding() -> None:
     image, known, _ = scene_with_hand()
-    occluder = Occluder()
+    occluder = OcclusionDetector()
     assert occluder.update(image, 0.0, (known,))
     assert occluder.update(image, 0.1)
     assert occluder.update(image, 1.0) is None
@@ -187,18 +187,22 @@ class Reader:
     """Reads frames as the live loop does; the network answers one frame late."""
 
     def __init__(self, net: Classifier) -> None:
-        self.follower, self.occluder, self.net = Follower(Settings()), Occluder(), net
-        self.late: tuple[Answer, ...] = ()
+        self.video_reader, self.occluder, self.net = (
+            VideoReader(Settings()),
+            OcclusionDetector(),
+            net,
+        )
+        self.late: tuple[Prediction, ...] = ()
         self.time = 0.0
 
     def read(self, image: Image, *hands: Hand) -> Reading:
         cover = self.occluder.update(image, self.time, hands)
         rules = (cover.hides, cover.touches) if cover else (None, None)
-        seen = self.follower.see(Frame(image, 0, self.time), Settings().pipeline, *rules)
+        seen = self.video_reader.see(Frame(image, 0, self.time), Settings().pipeline, *rules)
         self.time += 1 / 15
-        self.follower.learn(self.late)
-        self.late = answered(as_judge(self.net), self.follower.wanted(seen))
-        return self.follower.reading(seen)
+        self.video_reader.add_predictions(self.late)
+        self.late = answer_question(as_judge(self.net), self.video_reader.pending_crops(seen))
+        return self.video_reader.reading(seen)
 
 
 @pytest.fixture(scope="module")
@@ -221,7 +225,7 @@ def test_digits_under_an_arm_stay_and_come_back_as_they_were(
         assert labels(reading) == before, "what is hidden is still what it was"
     after = [labels(reader.read(page())) for _ in range(4)]
     assert after == [before] * 4
-    assert reader.follower.masked >= 0
+    assert reader.video_reader.masked >= 0
 
 
 def test_digits_that_are_gone_when_the_arm_leaves_are_gone(

@@ -37,7 +37,7 @@ def cnn() -> Classifier:
 
 @pytest.fixture(scope="module")
 def pages() -> list[Page]:
-    glyphs = Glyphs(*demo_scene.pictures())
+    glyphs = Glyphs(*demo_scene.digit_pictures())
     return [render.page((SEED, i), glyphs) for i in range(PAGES)]
 
 
@@ -71,7 +71,7 @@ def test_the_demo_is_read(cnn: Classifier) -> None:
 
 
 def test_a_page_is_the_same_for_the_same_seed() -> None:
-    glyphs = Glyphs(*demo_scene.pictures())
+    glyphs = Glyphs(*demo_scene.digit_pictures())
     a, b = render.page((1, 5), glyphs), render.page((1, 5), glyphs)
     assert (a.image == b.image).all()
     assert a.digits == b.digits

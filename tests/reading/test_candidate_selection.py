@@ -52,9 +52,9 @@ def test_answers_of_eleven_classes_will_do() -> None:
 
 
 def test_a_chain_of_rivals_is_read_as_the_sure_ones() -> None:
-    singles = [candidate(20 * i, {i}, primary=False) for i in range(10)]
-    pairs = [candidate(20 * i, {i, i + 1}, w=40, primary=False) for i in range(9)]
-    together = candidate(0, set(range(10)), w=200, primary=False)
+    singles = [candidate(20 * i, {i}, is_whole=False) for i in range(10)]
+    pairs = [candidate(20 * i, {i, i + 1}, w=40, is_whole=False) for i in range(9)]
+    together = candidate(0, set(range(10)), w=200, is_whole=False)
     answers = rows(*[(i, 0.95) for i in range(10)], *[(0, 0.65)] * 9, (8, 0.9))
     assert sorted(select([*singles, *pairs, together], answers)) == list(range(10))
 
@@ -66,13 +66,15 @@ def test_no_ink_is_read_twice_and_nothing_is_left_that_could_be_read(
 ) -> None:
     candidates, answers = page
     chosen = select(candidates, answers)
-    pieces = [p for i in chosen for p in candidates[i].pieces]
+    pieces = [p for i in chosen for p in candidates[i].component_ids]
     assert len(pieces) == len(set(pieces))
     worth = answers[:, :NOT_A_DIGIT].max(axis=1)
     assert all(worth[a] >= worth[b] for a, b in pairwise(chosen))
     for i, c in enumerate(candidates):
         no_digit = worth[i] < answers[i, NOT_A_DIGIT:].sum()
-        surer = any(c.pieces & candidates[k].pieces and worth[k] >= worth[i] for k in chosen)
+        surer = any(
+            c.component_ids & candidates[k].component_ids and worth[k] >= worth[i] for k in chosen
+        )
         assert (i in chosen) or no_digit or surer
 
 

@@ -26,12 +26,12 @@ from live_digits.reading.classifier import (
     KERAS,
     LITERT,
     LiteRTClassifier,
-    available,
+    find_model,
+    list_models,
     load,
     load_keras,
     models_folder,
     read_card,
-    resolve,
 )
 
 needs_tensorflow = pytest.mark.skipif(
@@ -72,11 +72,11 @@ def change_card(folder: Path, change: Callable[[dict[str, Any]], object]) -> Non
 
 
 def test_dense_is_there() -> None:
-    assert "dense" in available()
-    assert resolve("dense") == models_folder() / "dense"
+    assert "dense" in list_models()
+    assert find_model("dense") == models_folder() / "dense"
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", list_models())
 def test_each_model_reads_digits_with_probabilities(name: str) -> None:
     net = load(name)
     assert net.name == name
@@ -89,7 +89,7 @@ def test_each_model_reads_digits_with_probabilities(name: str) -> None:
     assert (p.argmax(axis=1) == labels).mean() > 0.95
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", list_models())
 def test_each_model_knows_what_is_no_digit(name: str) -> None:
     nothing = np.zeros((3, 28, 28), np.uint8)
     nothing[1, 12:16, 1:27] = 255
@@ -98,7 +98,7 @@ def test_each_model_knows_what_is_no_digit(name: str) -> None:
     assert digits.max() < ReadingSettings().confidence, "none of these carries a digit"
 
 
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", list_models())
 def test_each_card_describes_its_files(name: str) -> None:
     folder = models_folder() / name
     card = read_card(folder)
@@ -119,7 +119,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(
     monkeypatch.chdir(tmp_path)
     message = refused(name)
     assert name in message
-    assert ", ".join(available()) in message
+    assert ", ".join(list_models()) in message
 
 
 def test_an_own_model_wins_over_a_folder_of_its_name(
@@ -127,8 +127,8 @@ def test_an_own_model_wins_over_a_folder_of_its_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "dense").mkdir()
-    assert resolve("dense") == models_folder() / "dense"
-    assert resolve("./dense") == Path("dense")
+    assert find_model("dense") == models_folder() / "dense"
+    assert find_model("./dense") == Path("dense")
 
 
 def test_a_folder_without_a_card_is_no_model(tmp_path: Path) -> None:
@@ -334,7 +334,7 @@ def test_what_the_runtime_says_in_earnest_is_passed_on(capfd: pytest.CaptureFixt
 
 
 @needs_tensorflow
-@pytest.mark.parametrize("name", available())
+@pytest.mark.parametrize("name", list_models())
 def test_litert_equals_keras(name: str) -> None:
     crops, labels = digits(200)
     crops = np.concatenate([crops, np.zeros((1, 28, 28), np.uint8)])

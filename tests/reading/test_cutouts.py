@@ -19,11 +19,11 @@ from live_digits.reading.cutouts import (
     WIDE,
     WIDE_CHANNELS,
     Cutouts,
-    cut,
-    nothing,
+    cut_out,
+    no_cutouts,
     shapes_of,
 )
-from live_digits.vision.detection import Vision, crops, find
+from live_digits.vision.detection import Detections, detect_candidates, extract_crops
 
 DARK, GREY, OWN = 0, 1, 2
 """The channels of the windows."""
@@ -34,7 +34,7 @@ def paper(width: int, height: int, shade: int = 200) -> Image:
 
 
 def one(grey: Image, box: Box, dark: int = 128) -> Cutouts:
-    return cut(vision_of(grey, [box], dark), [0])
+    return cut_out(vision_of(grey, [box], dark), [0])
 
 
 def extent(window: Image) -> tuple[float, float, float, float]:
@@ -66,7 +66,7 @@ def test_the_candidate_lies_in_the_middle_of_its_windows_at_its_share(box: Box) 
 
 def test_what_stands_beside_it_lies_beside_it_and_is_not_its_own() -> None:
     box, other = Box(300, 200, 20, 40), Box(340, 200, 20, 40)
-    seen = cut(vision_of(paper(640, 480), [box, other]), [0])
+    seen = cut_out(vision_of(paper(640, 480), [box, other]), [0])
     step = NEAR * 40 / SIDE
     at = SIDE / 2 + 40 / step
     beside = seen.near[0, :, round(at) - 1 : round(at) + 1, :]
@@ -103,7 +103,7 @@ def test_ink_of_any_darkness_looks_alike_in_its_own_windows() -> None:
 def test_a_dark_neighbour_of_a_pale_candidate_is_as_dark_as_can_be() -> None:
     vision = vision_of(paper(640, 480), [Box(300, 200, 20, 40), Box(340, 200, 20, 40)], 30)
     vision.raw[200:240, 340:360] = 220
-    seen = cut(vision, [0])
+    seen = cut_out(vision, [0])
     assert seen.near[0, ..., DARK].max() == 255
     assert 100 < seen.near[0, SIDE // 2, SIDE // 2, DARK] < 150
 
@@ -115,9 +115,9 @@ def test_a_digit_at_twice_the_size_looks_nearly_the_same(digit: int) -> None:
         grey = paper(side, side)
         at = round(side * 0.4), round(side * 0.6)
         cv2.putText(grey, str(digit), at, cv2.FONT_HERSHEY_SIMPLEX, size, 60, thick, cv2.LINE_AA)
-        vision = find(grey, PAPER)
+        vision = detect_candidates(grey, PAPER)
         ink = [c.ink for c in vision.candidates]
-        windows.append(cut(vision, [ink.index(max(ink))]))
+        windows.append(cut_out(vision, [ink.index(max(ink))]))
     small, large = windows
     for a, b in ((small.near, large.near), (small.wide, large.wide)):
         assert np.abs(a.astype(int) - b).mean() < 10
@@ -130,9 +130,9 @@ def test_its_own_ink_is_all_its_components_and_no_others() -> None:
     boxes = [Box(300, 200, 10, 40), Box(330, 200, 10, 40), Box(312, 200, 10, 40)]
     vision = vision_of(paper(640, 480), boxes)
     union = Candidate(Box(300, 200, 40, 40), frozenset((1, 2)), False, 800, 128)
-    both = Vision((union,), vision.stages, 1.0, (union.box,), vision.labels, "paper",
+    both = Detections((union,), vision.stages, 1.0, (union.box,), vision.labels, "paper",
                   vision.grey, vision.raw)  # fmt: skip
-    own = cut(both, [0]).near[0, ..., OWN]
+    own = cut_out(both, [0]).near[0, ..., OWN]
     lit = own[SIDE // 2] > 64
     edges = np.flatnonzero(np.diff(lit.astype(int)))
     assert len(edges) == 4, "two strokes with nothing between"
@@ -140,21 +140,21 @@ def test_its_own_ink_is_all_its_components_and_no_others() -> None:
 
 def test_rows_are_of_the_candidates_named_in_that_order() -> None:
     grey, _ = page(640, 480)
-    vision = find(grey, PAPER)
-    every = cut(vision, range(len(vision.candidates)))
+    vision = detect_candidates(grey, PAPER)
+    every = cut_out(vision, range(len(vision.candidates)))
     some = [3, 0, 7]
-    for chosen in (cut(vision, some), every.rows(some), every.rows(np.array(some))):
+    for chosen in (cut_out(vision, some), every.rows(some), every.rows(np.array(some))):
         for part in ("crops", "near", "wide", "shapes"):
             np.testing.assert_array_equal(getattr(chosen, part), getattr(every, part)[some])
-    np.testing.assert_array_equal(every.crops, crops(vision))
+    np.testing.assert_array_equal(every.crops, extract_crops(vision))
     assert len(every.rows([])) == 0
 
 
 @pytest.mark.parametrize("profile", [PAPER, CLASSIC], ids=["paper", "classic"])
 def test_without_surroundings_only_crops_and_shapes_are_cut(profile: PipelineSettings) -> None:
-    vision = find(page(640, 480)[0], profile)
+    vision = detect_candidates(page(640, 480)[0], profile)
     count = len(vision.candidates)
-    seen = cut(vision, range(count), surroundings=False)
+    seen = cut_out(vision, range(count), surroundings=False)
     assert seen.crops.shape == (count, 28, 28)
     assert (seen.near.size, seen.wide.size) == (0, 0)
     assert seen.rows([1, 0]).crops.shape == (2, 28, 28)
@@ -163,7 +163,7 @@ def test_without_surroundings_only_crops_and_shapes_are_cut(profile: PipelineSet
 
 def test_nothing_is_cut_of_no_candidate() -> None:
     vision = vision_of(paper(64, 48), [])
-    for seen in (cut(vision, []), nothing()):
+    for seen in (cut_out(vision, []), no_cutouts()):
         assert len(seen) == 0
         assert seen.near.shape == (0, SIDE, SIDE, NEAR_CHANNELS)
         assert seen.wide.shape == (0, SIDE, SIDE, WIDE_CHANNELS)

@@ -23,10 +23,10 @@ from live_digits.core.errors import ModelError
 from live_digits.core.types import NOT_A_DIGIT, Candidate, Floats
 from live_digits.reading import classifier, judge
 from live_digits.reading.classes import JUDGED, LETTER
-from live_digits.reading.cutouts import SHAPES, SIDE, Cutouts, cut, nothing
+from live_digits.reading.cutouts import SHAPES, SIDE, Cutouts, cut_out, no_cutouts
 from live_digits.reading.judge import CONTEXT, JUDGE, ContextNetwork, JudgeNetwork, LearnedJudge
-from live_digits.reading.questions import Judge, answered
-from live_digits.vision.detection import find
+from live_digits.reading.questions import Judge, answer_question
+from live_digits.vision.detection import detect_candidates
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="makes networks with TensorFlow"
@@ -166,8 +166,8 @@ def test_a_folder_with_a_judge_judges_and_one_without_reads_crops(model: Path) -
     assert isinstance(learned, LearnedJudge)
     assert isinstance(learned, Judge)
     assert learned.name == "model"
-    vision = find(page(640, 480)[0], PAPER)
-    seen = cut(vision, range(len(vision.candidates)))
+    vision = detect_candidates(page(640, 480)[0], PAPER)
+    seen = cut_out(vision, range(len(vision.candidates)))
     evidence = learned.evidence(seen)
     assert learned.verdicts(vision.candidates, evidence).shape == (len(seen), JUDGED)
     assert learned.classify(seen.crops).shape == (len(seen), 11)
@@ -181,16 +181,16 @@ def test_a_model_with_a_judge_reads_live_and_still(model: Path, profile: Any) ->
     from live_digits.config.settings import Settings
     from live_digits.core.types import Frame
     from live_digits.reading.image_reader import read_picture
-    from live_digits.tracking.video_reader import Follower
+    from live_digits.tracking.video_reader import VideoReader
 
     settings = replace(Settings(), pipeline=profile)
-    learned, follower = judge.load(str(model)), Follower(settings)
+    learned, video_reader = judge.load(str(model)), VideoReader(settings)
     image = np.repeat(page(640, 480)[0][..., None], 3, axis=2)
     still = read_picture(Frame(image, 0, 0.0), settings, learned)
-    seen = follower.see(Frame(image, 0, 0.0), settings.pipeline)
+    seen = video_reader.see(Frame(image, 0, 0.0), settings.pipeline)
     assert isinstance(learned, LearnedJudge)
-    follower.learn(answered(learned, follower.wanted(seen)))
-    moving = follower.reading(seen)
+    video_reader.add_predictions(answer_question(learned, video_reader.pending_crops(seen)))
+    moving = video_reader.reading(seen)
     assert moving.pending == ()
     assert len(moving.digits) + len(moving.rejected) > 0
     assert {d.box for d in moving.digits} == {d.box for d in still.digits}
@@ -244,4 +244,4 @@ def test_half_a_judge_is_none(model: Path) -> None:
 
 
 def test_nothing_seen_nothing_said(files: dict[str, bytes]) -> None:
-    assert ContextNetwork(files[CONTEXT]).evidence(nothing()).shape == (0, JUDGED)
+    assert ContextNetwork(files[CONTEXT]).evidence(no_cutouts()).shape == (0, JUDGED)

@@ -11,7 +11,7 @@ from label_kit import LEFT, RIGHT, SETTINGS, WHOLE, candidate, pages, rows, spli
 from live_digits.config.settings import ReadingSettings
 from live_digits.core.types import NOT_A_DIGIT, Box, Candidate, Digit, Floats, Rejected
 from live_digits.reading.classes import JUDGED, LETTER, MARK, PART, REASONS, SIGN
-from live_digits.reading.resolution import Resolution, numbered, rejection, resolve_once
+from live_digits.reading.resolution import Resolved, numbered, rejection, resolve_once
 
 
 @pytest.mark.parametrize(
@@ -53,12 +53,12 @@ def test_rivals_are_read_one_way_and_what_is_explained_is_not_rejected() -> None
 
 
 def test_a_half_that_nobody_reads_is_not_drawn() -> None:
-    half = candidate(0, {1}, primary=False)
-    assert resolve_once([half], rows((PART, 0.9)), SETTINGS) == Resolution(())
+    half = candidate(0, {1}, is_whole=False)
+    assert resolve_once([half], rows((PART, 0.9)), SETTINGS) == Resolved(())
 
 
 def test_nothing_found_nothing_read() -> None:
-    assert resolve_once([], np.zeros((0, JUDGED), np.float32), SETTINGS) == Resolution(())
+    assert resolve_once([], np.zeros((0, JUDGED), np.float32), SETTINGS) == Resolved(())
 
 
 def test_a_page_of_letters_that_all_look_a_little_like_digits_holds_none() -> None:
@@ -78,7 +78,7 @@ def test_the_ink_of_every_whole_box_is_read_or_told_why_not(
     candidates, answers = page
     found = resolve_once(candidates, answers, ReadingSettings(confidence=floor))
     index = {c.box: i for i, c in enumerate(candidates)}
-    pieces = [p for d in found.digits for p in candidates[index[d.box]].pieces]
+    pieces = [p for d in found.digits for p in candidates[index[d.box]].component_ids]
     assert len(pieces) == len(set(pieces))
     assert [d.track for d in found.digits] == list(range(1, len(found.digits) + 1))
     for d in found.digits:
@@ -88,10 +88,10 @@ def test_the_ink_of_every_whole_box_is_read_or_told_why_not(
         assert d.confidence >= floor
     told = {r.box for r in found.rejected}
     for c in candidates:
-        explained = bool(c.pieces & set(pieces))
+        explained = bool(c.component_ids & set(pieces))
         assert not (explained and c.box in told)
-        beside = (candidates[index[box]].pieces for box in told)
-        assert not c.primary or explained or any(c.pieces & other for other in beside)
+        beside = (candidates[index[box]].component_ids for box in told)
+        assert not c.is_whole or explained or any(c.component_ids & other for other in beside)
     for r in found.rejected:
         assert r.reason in (*REASONS, "unsure")
         assert 0 <= r.confidence <= 1

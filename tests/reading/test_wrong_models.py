@@ -21,7 +21,7 @@ from wrong_kit import FUZZ_SECONDS, few, one_line
 
 from live_digits.core.errors import ModelError
 from live_digits.reading import classifier
-from live_digits.reading.classifier import ApartClassifier, LiteRTClassifier
+from live_digits.reading.classifier import IsolatedClassifier, LiteRTClassifier
 from live_digits.reading.worker import InferenceWorker
 
 
@@ -61,7 +61,7 @@ def answers_or_line(folder: Path, content: bytes) -> None:
     signed(folder, content)
     try:
         net = classifier.load(str(folder))
-        assert isinstance(net, ApartClassifier)
+        assert isinstance(net, IsolatedClassifier)
         out = net.classify(np.zeros((3, 28, 28), np.uint8))
         net.close()
     except ModelError as e:
@@ -100,7 +100,7 @@ def test_a_copy_of_a_model_says_what_the_model_says(model: Path) -> None:
     crops = np.random.default_rng(0).integers(0, 256, (70, 28, 28), dtype=np.uint8)
     own, copy = classifier.load("dense"), classifier.load(str(model))
     assert isinstance(own, LiteRTClassifier)
-    assert isinstance(copy, ApartClassifier)
+    assert isinstance(copy, IsolatedClassifier)
     assert (own.classify(crops) == copy.classify(crops)).all()
     assert copy.classify(crops[:0]).shape == (0, 11)
     with pytest.raises(ValueError, match="expected uint8"):
@@ -110,11 +110,11 @@ def test_a_copy_of_a_model_says_what_the_model_says(model: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal")
 def test_a_network_whose_process_dies_is_started_again(model: Path) -> None:
-    nets: list[ApartClassifier] = []
+    nets: list[IsolatedClassifier] = []
 
-    def make() -> ApartClassifier:
+    def make() -> IsolatedClassifier:
         net = classifier.load(str(model))
-        assert isinstance(net, ApartClassifier)
+        assert isinstance(net, IsolatedClassifier)
         nets.append(net)
         return net
 

@@ -39,20 +39,20 @@ from live_digits.core.errors import RecordingError
 from live_digits.core.types import Image, Reading
 from live_digits.recording import recorder
 from live_digits.recording.recorder import Recorder
-from live_digits.recording.session import RAW, Lines
-from live_digits.recording.video_writer import Film
+from live_digits.recording.session import RAW, JsonLinesFile
+from live_digits.recording.video_writer import Mp4Writer
 
 
 def test_write_never_waits_and_drops_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode = Film.add
+    encode = Mp4Writer.add
 
-    def slow(self: Film, image: Image, seconds: float) -> None:
+    def slow(self: Mp4Writer, image: Image, seconds: float) -> None:
         time.sleep(0.1)
         encode(self, image, seconds)
 
-    monkeypatch.setattr(Film, "add", slow)
+    monkeypatch.setattr(Mp4Writer, "add", slow)
     film = opened(tmp_path)
     slowest, taken = 0.0, 0
     for number in range(60):
@@ -72,16 +72,16 @@ def test_write_never_waits_and_drops_are_counted(
 def test_an_error_of_the_muxer_stops_and_leaves_a_film(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode = Film.add
+    encode = Mp4Writer.add
     left = iter(range(40))
 
-    def failing(self: Film, image: Image, seconds: float) -> None:
+    def failing(self: Mp4Writer, image: Image, seconds: float) -> None:
         if next(left, None) is None:
             raise OSError(28, "No space left on device")
         encode(self, image, seconds)
 
     film = opened(tmp_path)
-    monkeypatch.setattr(Film, "add", failing)
+    monkeypatch.setattr(Mp4Writer, "add", failing)
     for number in range(40):
         put(film, picture(number), number, number / 30)
     put(film, picture(40), 40, 40 / 30)  # a full queue would refuse it
@@ -163,11 +163,11 @@ def test_large_pictures_fill_the_queue_sooner(
 ) -> None:
     gate, begun = threading.Event(), threading.Event()
 
-    def stuck(self: Film, image: Image, seconds: float) -> None:
+    def stuck(self: Mp4Writer, image: Image, seconds: float) -> None:
         begun.set()
         assert gate.wait(PATIENCE)
 
-    monkeypatch.setattr(Film, "add", stuck)
+    monkeypatch.setattr(Mp4Writer, "add", stuck)
     monkeypatch.setattr(recorder, "QUEUE_BYTES", 3 * WIDTH * HEIGHT * 3)
     film = opened(tmp_path)
     assert film.write(picture(0), reading(0, 0.0), 0.0)
@@ -194,7 +194,7 @@ def test_whatever_the_disk_refuses_stops_with_one_message(
     def refuse(*_: Any) -> None:
         raise OSError(code, os.strerror(code))
 
-    target = {"film": (Film, "add"), "lines": (Lines, "add"),
+    target = {"film": (Mp4Writer, "add"), "lines": (JsonLinesFile, "add"),
               "sync": (recorder, "sync_path")}[where]  # fmt: skip
     monkeypatch.setattr(*target, refuse)
     film.write(picture(10), reading(10, 1.0), 1.0)

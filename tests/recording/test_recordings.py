@@ -31,7 +31,7 @@ import av
 from live_digits import cli
 from live_digits.core.errors import RecordingError
 from live_digits.recording import video_writer
-from live_digits.recording.catalog import Session, look, sessions
+from live_digits.recording.catalog import RecordingReport, inspect, list_recordings
 from live_digits.recording.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO
 
 # --- the list ---
@@ -39,9 +39,9 @@ from live_digits.recording.session import RAW, READINGS, SCRATCH, SESSION, TORN,
 
 def test_a_whole_recording_is_listed_and_left_as_it_is(copy: Path) -> None:
     before = snapshot(copy)
-    (found,) = sessions(copy.parent)
+    (found,) = list_recordings(copy.parent)
     size = sum(map(len, before.values()))
-    assert found == Session(
+    assert found == RecordingReport(
         copy,
         "whole",
         content(copy)["started"],
@@ -55,18 +55,18 @@ def test_a_whole_recording_is_listed_and_left_as_it_is(copy: Path) -> None:
         True,
     )
     assert snapshot(copy) == before
-    assert list(sessions(copy)) == [found], "a recording's own folder is that one"
+    assert list(list_recordings(copy)) == [found], "a recording's own folder is that one"
 
 
 def test_other_folders_and_files_are_no_recordings(copy: Path) -> None:
     (copy.parent / "notes").mkdir()
     (copy.parent / "2026-01-01_picture.png").write_bytes(b"")
-    assert [s.path for s in sessions(copy.parent)] == [copy]
+    assert [s.path for s in list_recordings(copy.parent)] == [copy]
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="away"):
-        list(sessions(tmp_path / "away"))
+        list(list_recordings(tmp_path / "away"))
 
 
 def test_the_command_lists_repairs_and_tells_by_its_exit_code(
@@ -108,7 +108,7 @@ def test_what_may_only_be_read_is_listed(copy: Path, monkeypatch: pytest.MonkeyP
         path.chmod(0o500 if path.is_dir() else 0o400)
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)  # root may write all
     try:
-        assert (look(copy).state, look(copy).frames) == ("whole", FRAMES)
+        assert (inspect(copy).state, inspect(copy).frames) == ("whole", FRAMES)
     finally:
         copy.chmod(0o700)
 
@@ -122,19 +122,19 @@ def test_torn_readings_end_after_their_last_whole_line(copy: Path, tail: bytes) 
     with (copy / READINGS).open("ab") as file:
         file.write(tail)
     before = snapshot(copy)
-    found = look(copy)
+    found = inspect(copy)
     assert found.state == "repaired"
     assert any(READINGS in text for text in found.found)
     assert len(lines(copy)) == found.frames == FRAMES
     all_kept(before, copy)
-    assert look(copy).state == "whole"
+    assert inspect(copy).state == "whole"
 
 
 @pytest.mark.parametrize("cut", [1, 8, 100, 5_000, 20_000, 60_000])
 def test_torn_films_end_after_their_last_whole_fragment(copy: Path, cut: int) -> None:
     crash(copy, cut)
     before = snapshot(copy)
-    found = look(copy)
+    found = inspect(copy)
     assert found.state == "repaired"
     for name in (VIDEO, RAW):
         assert plays(copy / name) >= 1
@@ -143,17 +143,17 @@ def test_torn_films_end_after_their_last_whole_fragment(copy: Path, cut: int) ->
     if cut < 1000:
         assert found.seconds > 2.6
     all_kept(before, copy)
-    assert look(copy).state == "whole"
+    assert inspect(copy).state == "whole"
 
 
 def test_a_film_whose_end_the_disk_never_wrote_is_cut_where_it_decodes(copy: Path) -> None:
     crash(copy)
     data = bytearray((copy / VIDEO).read_bytes())
-    ends = video_writer.whole_ends(copy / VIDEO)
+    ends = video_writer.fragment_ends(copy / VIDEO)
     data[ends[-2] + 400 : ends[-1]] = bytes(ends[-1] - ends[-2] - 400)
     (copy / VIDEO).write_bytes(data)
     before = snapshot(copy)
-    found = look(copy)
+    found = inspect(copy)
     assert found.state == "repaired"
     assert (copy / VIDEO).stat().st_size == ends[-2]
     assert plays(copy / VIDEO) > FRAMES / 2
@@ -172,7 +172,7 @@ def test_a_session_file_is_made_anew(copy: Path, how: str) -> None:
         given = {"empty": b"", "cut off": text[:40] + b": [", "no session": b"- 1\n"}[how]
         (copy / SESSION).write_bytes(given)
     before = snapshot(copy)
-    found = look(copy)
+    found = inspect(copy)
     assert found.state == "repaired"
     made = content(copy)
     for key in ("frames", "seconds", "width", "height", "digits", "lines"):
@@ -188,12 +188,12 @@ def test_a_session_file_is_made_anew(copy: Path, how: str) -> None:
     if how in ("cut off", "no session"):
         assert (copy / (SESSION + TORN)).read_bytes() == before[SESSION]
     all_kept(before, copy)
-    assert look(copy).state == "whole"
+    assert inspect(copy).state == "whole"
 
 
 def test_what_an_unfinished_session_says_is_kept(copy: Path) -> None:
     crash(copy)
-    found = look(copy)
+    found = inspect(copy)
     assert (found.state, found.frames, found.seconds) == ("repaired", FRAMES, 3.0)
     made = content(copy)
     assert made["source"] == {"name": "test"}
@@ -203,18 +203,18 @@ def test_what_an_unfinished_session_says_is_kept(copy: Path) -> None:
 def test_a_recording_that_ended_at_once_is_no_damage(tmp_path: Path) -> None:
     path = record(tmp_path, frames=0)
     crash(path)
-    assert look(path).state == "repaired"
-    assert (look(path).state, look(path).seconds) == ("whole", 0.0)
+    assert inspect(path).state == "repaired"
+    assert (inspect(path).state, inspect(path).seconds) == ("whole", 0.0)
     (path / VIDEO).write_bytes(b"")
-    assert look(path).frames == 0
+    assert inspect(path).frames == 0
 
 
 def test_what_no_repair_can_bring_back_is_said(copy: Path) -> None:
     (copy / VIDEO).unlink()
-    found = look(copy)
+    found = inspect(copy)
     assert found.state == "damaged"
     assert found.found == (f"{VIDEO} is missing",)
-    assert look(copy).state == "damaged"
+    assert inspect(copy).state == "damaged"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX permissions")
@@ -228,12 +228,12 @@ def test_a_repair_that_the_disk_refuses_loses_nothing(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("live_digits.recording.repair.shutil.copyfileobj", full)
-    found = look(copy)
+    found = inspect(copy)
     assert found.state == "damaged"
     assert "No space left" in found.found[0]
     assert snapshot(copy) == before
     monkeypatch.undo()
-    assert look(copy).state == "repaired"
+    assert inspect(copy).state == "repaired"
 
 
 @LINUX
@@ -243,11 +243,11 @@ def test_a_recording_that_goes_on_is_left_alone(tmp_path: Path) -> None:
         for n in range(40):
             put(recorder, n)
         wait_until(lambda: recorder.summary().frames == 40)
-        found = look(recorder.path)
+        found = inspect(recorder.path)
         assert found.state == "recording"
         assert found.seconds > 0.5
         assert found.frames == 40
         assert content(recorder.path)["ended"] is None
     finally:
         recorder.close()
-    assert (look(recorder.path).state, look(recorder.path).frames) == ("whole", 40)
+    assert (inspect(recorder.path).state, inspect(recorder.path).frames) == ("whole", 40)

@@ -26,9 +26,9 @@ from live_digits.capture.sources import open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.recording import catalog, session
-from live_digits.recording.catalog import look, sessions
+from live_digits.recording.catalog import inspect, list_recordings
 from live_digits.recording.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO
-from live_digits.recording.video_writer import Film
+from live_digits.recording.video_writer import Mp4Writer
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs links, pipes and holes")
 PATIENCE = 120.0
@@ -76,7 +76,7 @@ def test_a_link_in_a_recording_is_named_and_left_alone(
     (copy / name).unlink(missing_ok=True)
     (copy / name).symlink_to(precious)
     before = {p.name: p.read_bytes() for p in copy.iterdir() if not p.is_symlink()}
-    found = look(copy)
+    found = inspect(copy)
     assert found.state == "damaged"
     assert any(f"left alone: {name} is a link" in text for text in found.found), found
     assert (copy / name).is_symlink()
@@ -106,7 +106,7 @@ def test_torn_ends_go_into_no_file_that_is_linked_to(copy: Path, tmp_path: Path)
     crash(copy, 100)
     for name in (VIDEO, RAW):
         (copy / (name + TORN)).symlink_to(tmp_path / "away")
-    assert look(copy).state == "repaired"
+    assert inspect(copy).state == "repaired"
     assert not (tmp_path / "away").exists()
     assert (copy / f"{VIDEO}{TORN}2").is_file()
 
@@ -117,13 +117,13 @@ def test_a_second_name_elsewhere_is_not_cut(copy: Path, tmp_path: Path) -> None:
     precious = tmp_path / "precious.mp4"
     os.link(copy / VIDEO, precious)
     before, all_before = precious.read_bytes(), snapshot(copy)
-    found = look(copy)
+    found = inspect(copy)
     assert found.state == "damaged"
     assert any("hard link" in text for text in found.found)
     assert precious.read_bytes() == before
     assert snapshot(copy) == all_before
     precious.unlink()
-    assert look(copy).state == "repaired"
+    assert inspect(copy).state == "repaired"
 
 
 @POSIX
@@ -136,10 +136,10 @@ def test_the_named_folder_may_be_a_link_and_what_lies_in_it_may_not(
     shutil.move(copy, elsewhere)
     (tmp_path / "theirs" / "session").symlink_to(elsewhere)
     before = snapshot(elsewhere)
-    (found,) = sessions(tmp_path / "theirs")
+    (found,) = list_recordings(tmp_path / "theirs")
     assert (found.state, "link" in found.found[0]) == ("damaged", True)
     assert snapshot(elsewhere) == before
-    (found,) = sessions(tmp_path / "theirs" / "session")
+    (found,) = list_recordings(tmp_path / "theirs" / "session")
     assert found.state == "repaired", "the user has named it"
 
 
@@ -150,11 +150,11 @@ def test_a_recording_writes_into_no_file_that_lies_there(tmp_path: Path) -> None
     path = tmp_path / "a.mp4"
     path.symlink_to(precious)
     with pytest.raises(FileExistsError):
-        Film(path, (64, 48), 25)
+        Mp4Writer(path, (64, 48), 25)
     path.unlink()
     path.symlink_to(tmp_path / "away")
     with pytest.raises(FileExistsError):
-        Film(path, (64, 48), 25)
+        Mp4Writer(path, (64, 48), 25)
     assert precious.read_bytes() == PRECIOUS
     assert not (tmp_path / "away").exists()
 
@@ -305,10 +305,10 @@ def test_whatever_a_session_says_it_is_listed_repaired_and_replayed(
             open_source(str(path), SourceSettings(), every_frame=True).close()
         except SourceError as e:
             assert SESSION in str(e)  # noqa: PT017 (most of them are fine)
-        found = look(path)
+        found = inspect(path)
         assert found.state in ("whole", "repaired"), found
         json.loads(json.dumps(found.as_json(), allow_nan=False))
-        assert look(path).state == "whole"
+        assert inspect(path).state == "whole"
         assert plays(path / VIDEO) == FRAMES
 
 
@@ -326,7 +326,7 @@ def test_a_folder_that_lets_nobody_look_spoils_no_list(
     for name in ("lost+found", "2026-01-01_10-00-00"):
         (copy.parent / name).mkdir()
     monkeypatch.setattr("live_digits.recording.session.os.lstat", refuse)
-    one, other = sessions(copy.parent)
+    one, other = list_recordings(copy.parent)
     assert (one.path.name, one.state) == ("2026-01-01_10-00-00", "damaged")
     assert "Permission denied" in one.found[0]
     assert other.state == "whole"
@@ -353,7 +353,7 @@ def test_a_line_of_a_wrong_type_ends_the_readings(copy: Path, bad: bytes) -> Non
     crash(copy)
     with (copy / READINGS).open("ab") as file:
         file.write(bad + line())
-    found = look(copy)
+    found = inspect(copy)
     assert (found.state, found.frames) == ("repaired", FRAMES)
     assert (copy / (READINGS + TORN)).read_bytes() == bad + line()
 
@@ -363,7 +363,7 @@ def test_a_time_that_is_none_is_no_figure(copy: Path, time: str) -> None:
     crash(copy)
     with (copy / READINGS).open("ab") as file:
         file.write(f'{{"digits": [], "lines": [], "time": {time}}}\n'.encode())
-    found = look(copy)
+    found = inspect(copy)
     assert (found.state, found.frames) == ("repaired", FRAMES + 1)
     json.dumps(content(copy), allow_nan=False)
 
@@ -373,8 +373,8 @@ def test_a_file_of_an_impossible_time_is_repaired(
     copy: Path, monkeypatch: pytest.MonkeyPatch, when: float
 ) -> None:
     crash(copy)
-    monkeypatch.setattr(catalog, "changed", lambda folder: when)  # not every disk keeps such
-    assert look(copy).state == "repaired"
+    monkeypatch.setattr(catalog, "last_change", lambda folder: when)  # not every disk keeps such
+    assert inspect(copy).state == "repaired"
     assert content(copy)["ended"].startswith("1970-01-01")
 
 
@@ -384,9 +384,9 @@ def test_a_video_of_endless_boxes_costs_no_gigabytes(
     box = (8).to_bytes(4, "big") + b"free"
     with (copy / VIDEO).open("ab") as file:
         file.write(box * 200_000)
-    assert look(copy).state == "whole"
+    assert inspect(copy).state == "whole"
     monkeypatch.setattr("live_digits.recording.video_writer.MOST_BOXES", 100_000)
-    assert look(copy, repair=False).state == "torn", "what follows the bound is not looked at"
+    assert inspect(copy, repair=False).state == "torn", "what follows the bound is not looked at"
 
 
 # --- killed as it begins, and parts that cannot begin ---
@@ -417,11 +417,11 @@ def test_a_recording_killed_as_it_begins_is_mended(
     assert (path / READINGS).exists() == (at == "session")
     before = snapshot(path)
     monkeypatch.setattr(session, "FRESH", -1.0)
-    found = look(path)
+    found = inspect(path)
     assert found.state == "repaired", found
     assert all((path / name).read_bytes() == data for name, data in before.items())
     assert (path / READINGS).read_bytes() == b""
-    assert (look(path).state, look(path).frames) == ("whole", 0)
+    assert (inspect(path).state, inspect(path).frames) == ("whole", 0)
 
 
 def test_a_film_whose_readings_are_gone_is_said_once_and_mended(
@@ -430,11 +430,11 @@ def test_a_film_whose_readings_are_gone_is_said_once_and_mended(
     crash(copy)
     (copy / READINGS).unlink()
     monkeypatch.setattr(session, "FRESH", -1.0)
-    found = look(copy)
+    found = inspect(copy)
     assert found.state == "damaged"
     assert any("nothing is known of 3.0 s" in text for text in found.found)
     assert any("nothing is known" in text for text in content(copy)["repaired"])
-    assert (look(copy).state, look(copy).seconds) == ("whole", 3.0)
+    assert (inspect(copy).state, inspect(copy).seconds) == ("whole", 3.0)
 
 
 def in_the_way(folder: Path, name: str) -> None:

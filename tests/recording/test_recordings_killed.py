@@ -21,7 +21,7 @@ from recordings_kit import (
 
 from live_digits.capture.video_decoding import decode_parts
 from live_digits.core.errors import SourceError
-from live_digits.recording.catalog import look
+from live_digits.recording.catalog import inspect
 from live_digits.recording.session import RAW, READINGS, VIDEO
 
 
@@ -47,7 +47,7 @@ def kill_and_look(folder: Path, after: float, size: tuple[int, int]) -> tuple[fl
     assert path is not None
     kept = lines(path)
     torn = [frames_of(path / name) for name in (VIDEO, RAW)]
-    found = look(path)
+    found = inspect(path)
     assert found.state == "repaired"
     assert found.frames == len(kept) == len(lines(path))
     assert [plays(path / name) for name in (VIDEO, RAW)] == torn, "as many as before the repair"
@@ -132,7 +132,7 @@ def test_power_cuts_at_random_moments(tmp_path: Path, loop: tuple[Path, Path]) -
         try:
             path = recording_in(after)
             assert path is not None, "the folder itself was kept"
-            found = look(path)
+            found = inspect(path)
             assert found.state == "repaired", found.found
             kept = lines(path)
             told.append(when - kept[0]["time"] - found.seconds)

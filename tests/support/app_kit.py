@@ -23,12 +23,12 @@ from fakes import (
 
 import av
 
-from live_digits.app.live import App, Options
-from live_digits.app.outcome import Outcome
+from live_digits.app.live import App, RunOptions
+from live_digits.app.outcome import RunResult
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.capture.sources import Source
 from live_digits.config.settings import HandsSettings, PipelineSettings, RecordingSettings, Settings
-from live_digits.core.types import Frame, Image, Reading, Status
+from live_digits.core.types import Frame, HudStatus, Image, Reading
 from live_digits.display import overlay, renderer
 from live_digits.display.keymap import Command
 from live_digits.hands.landmarks import Hand
@@ -148,11 +148,11 @@ class Run:
     screen: Screen
     net: FakeClassifier
     folder: Path
-    statuses: list[Status]
+    statuses: list[HudStatus]
     readings: list[Reading] = field(default_factory=list)
 
     @property
-    def status(self) -> Status:
+    def status(self) -> HudStatus:
         """What stands on the picture that is shown."""
         return self.statuses[-1]
 
@@ -160,7 +160,7 @@ class Run:
     def reading(self) -> Reading:
         return self.readings[-1]
 
-    def play(self, story: Story) -> Outcome:
+    def play(self, story: Story) -> RunResult:
         """The whole story; it must come to its end."""
         self.screen.play(story)
         outcome = self.app.run()
@@ -188,18 +188,18 @@ def _hands_settings(mode: str, on: tuple[str, ...]) -> HandsSettings:
 @pytest.fixture
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
     """Makes an app over fakes whose recordings go to tmp_path/recordings."""
-    statuses: list[Status] = []
+    statuses: list[HudStatus] = []
 
-    def draw(image: Image, reading: Reading, status: Status, confidence: bool = True) -> Image:
+    def draw(image: Image, reading: Reading, status: HudStatus, confidence: bool = True) -> Image:
         statuses.append(status)
         return overlay.draw(image, reading, status, confidence)
 
-    def decorate(picture: Image, status: Status) -> None:
+    def decorate(picture: Image, status: HudStatus) -> None:
         statuses.append(status)
-        overlay.decorate(picture, status)
+        overlay.draw_hud(picture, status)
 
     monkeypatch.setattr(renderer, "draw", draw)
-    monkeypatch.setattr(renderer, "decorate", decorate)
+    monkeypatch.setattr(renderer, "draw_hud", decorate)
 
     def made(
         source: Source | None = None,
@@ -225,7 +225,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
         screen.given.clear()
         readings: list[Reading] = []
         chosen: dict[str, Any] = {"duration": LIMIT, "each": readings.append} | options
-        live = App(settings, source, load or (lambda: network), screen, Options(**chosen), hands)
+        live = App(settings, source, load or (lambda: network), screen, RunOptions(**chosen), hands)
         return Run(live, source, screen, network, folder, statuses, readings)
 
     return made

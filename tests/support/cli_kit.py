@@ -21,7 +21,7 @@ import av
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.core.types import Box
 from live_digits.recording.session import READINGS, SESSION, VIDEO
-from live_digits.recording.video_writer import Film
+from live_digits.recording.video_writer import Mp4Writer
 
 PATIENCE = 120.0
 """Seconds after which a command has failed."""
@@ -100,7 +100,7 @@ def draw(path: Path, seed: int = 0) -> Path:
 def film(path: Path, frames: int = 12, fps: float = 10.0) -> Path:
     """A video of a drifting page."""
     page = DemoScene(480, 270, seed=1, digits=6)
-    out = Film(path, (480, 270), fps, "ultrafast", 20)
+    out = Mp4Writer(path, (480, 270), fps, "ultrafast", 20)
     for n in range(frames):
         out.add(page.render(n / fps), n / fps)
     out.close()

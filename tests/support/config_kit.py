@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from live_digits.config.file import parse
-from live_digits.config.settings import Option, option_of, sections
+from live_digits.config.settings import SettingSpec, option_of, sections
 from live_digits.core.errors import ConfigError
 
 EVERY = [(section, f.name) for section, kind in sections().items() for f in fields(kind)]
@@ -30,7 +30,7 @@ STUDY = {
 PLAIN = st.text(st.characters(blacklist_categories=("Cs", "Cc")), max_size=30)
 
 
-def option(section: str, key: str) -> Option:
+def option(section: str, key: str) -> SettingSpec:
     return option_of(sections()[section], key)
 
 

@@ -15,8 +15,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from live_digits.capture.connection_state import Limits
-from live_digits.capture.reconnecting_source import LiveFeed
+from live_digits.capture.connection_state import Timeouts
+from live_digits.capture.reconnecting_source import ReconnectingSource
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import (
@@ -30,11 +30,11 @@ from live_digits.core.types import (
     SourceInfo,
 )
 from live_digits.display.keymap import Command
-from live_digits.hands.landmarks import Hand, Sighting
+from live_digits.hands.landmarks import Hand, HandDetection
 from live_digits.hands.mediapipe_landmarker import Landmarker
 from live_digits.hands.worker import HandsWorker
 from live_digits.reading.classes import JUDGED, MARK
-from live_digits.reading.cutouts import Cutouts, nothing
+from live_digits.reading.cutouts import Cutouts, no_cutouts
 from live_digits.reading.questions import Question
 from live_digits.recording import video_writer
 
@@ -62,7 +62,7 @@ def judged(label: int, confidence: float = 0.99, rest: int = MARK) -> Floats:
 
 def asking(tracks: Sequence[int], crops: Image) -> Question:
     """A question about crops alone, a track each."""
-    return Question(tuple(tracks), replace(nothing(), crops=crops))
+    return Question(tuple(tracks), replace(no_cutouts(), crops=crops))
 
 
 def wait_until(condition: Callable[[], bool], what: str = "it") -> None:
@@ -76,13 +76,13 @@ def wait_until(condition: Callable[[], bool], what: str = "it") -> None:
 def held_disk(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Has every recording's film wait until the event is set, as on a disk that does not answer."""
     gate = threading.Event()
-    encode = video_writer.Film.add
+    encode = video_writer.Mp4Writer.add
 
-    def stuck(self: video_writer.Film, image: Image, seconds: float) -> None:
+    def stuck(self: video_writer.Mp4Writer, image: Image, seconds: float) -> None:
         assert gate.wait(PATIENCE), "nobody opened the gate"
         encode(self, image, seconds)
 
-    monkeypatch.setattr(video_writer.Film, "add", stuck)
+    monkeypatch.setattr(video_writer.Mp4Writer, "add", stuck)
     return gate
 
 
@@ -278,7 +278,7 @@ class FakeSource:
         return image
 
 
-class FakeDevice(LiveFeed):
+class FakeDevice(ReconnectingSource):
     """A camera whose faults are made on purpose. The machinery is the real one,
     `live_feed.LiveFeed`; only what it connects to is made up: 50 pictures a second of `size`, each
     of the grey level that is the connection's number.
@@ -289,7 +289,7 @@ class FakeDevice(LiveFeed):
     `gate` is set.
     """
 
-    def __init__(self, limits: Limits, fault: str = "") -> None:
+    def __init__(self, limits: Timeouts, fault: str = "") -> None:
         self.fault = fault
         self.size = 64, 48
         self.gate = threading.Event()
@@ -427,7 +427,7 @@ class FakeHands(HandsWorker):
 
     def offer(self, image: Image, time: float) -> None:
         self.offered += 1
-        self._latest = Sighting(tuple(self._script(time)), time)
+        self._latest = HandDetection(tuple(self._script(time)), time)
 
 
 def _no_landmarker() -> Landmarker:

@@ -120,7 +120,7 @@ def noisy(image: Image, sigma: float, seed: int) -> Image:
 
 
 def thumb(image: Image) -> Floats:
-    return hand_worker.thumbnail(hand_worker.reduced(image))
+    return hand_worker.thumbnail(hand_worker.to_landmark_size(image))
 
 
 def real_model() -> Path:

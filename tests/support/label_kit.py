@@ -13,9 +13,9 @@ from live_digits.reading.classes import JUDGED, MARK
 SETTINGS = ReadingSettings(confidence=0.6)
 
 
-def candidate(x: int, pieces: set[int], *, w: int = 20, primary: bool = True) -> Candidate:
+def candidate(x: int, pieces: set[int], *, w: int = 20, is_whole: bool = True) -> Candidate:
     """40 px high, its ink in proportion to its width."""
-    return Candidate(Box(x, 50, w, 40), frozenset(pieces), primary, 10 * w, 120)
+    return Candidate(Box(x, 50, w, 40), frozenset(pieces), is_whole, 10 * w, 120)
 
 
 def rows(*answers: tuple[int, float]) -> Floats:
@@ -33,8 +33,8 @@ def split(label: int, p: float, other: int, q: float, rest: int = MARK) -> Float
 
 WHOLE, LEFT, RIGHT = (
     candidate(0, {1, 2}, w=40),
-    candidate(0, {1}, primary=False),
-    candidate(20, {2}, primary=False),
+    candidate(0, {1}, is_whole=False),
+    candidate(20, {2}, is_whole=False),
 )
 """Two halves that touch, and both as one."""
 

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from live_digits.core.types import Box, Digit, Image, Reading, Rejected, Status
+from live_digits.core.types import Box, Digit, HudStatus, Image, Reading, Rejected
 
 SIZES = [(160, 120), (640, 480), (1920, 1080), (3840, 2160), (1080, 1920)]
 
-FULL = Status(
+FULL = HudStatus(
     source="a_video_with_a_long_name.mp4",
     width=1920,
     height=1080,
@@ -32,12 +32,12 @@ FULL = Status(
 )
 PATH = "saved /home/somebody/with/a/long/path/recordings/2026-11-24_20-26-09_picture_of_a_page.png"
 STATUSES = {
-    "plain": Status(),
+    "plain": HudStatus(),
     "full": FULL,
     "help": replace(FULL, help=True),
     "message": replace(FULL, message=PATH),
-    "error": Status(error="reading failed: " + "the model is damaged, fetch it again; " * 8),
-    "no words": Status(message=" ", error=""),
+    "error": HudStatus(error="reading failed: " + "the model is damaged, fetch it again; " * 8),
+    "no words": HudStatus(message=" ", error=""),
 }
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.config.settings import profile_defaults
-from live_digits.core.types import Box, Candidate, Image, Stages
-from live_digits.vision.detection import Vision, find
+from live_digits.core.types import Box, Candidate, Image, StageImages
+from live_digits.vision.detection import Detections, detect_candidates
 
 CLASSIC = profile_defaults("classic")
 PAPER = profile_defaults("paper")
@@ -61,7 +61,7 @@ def shadowed(grey: Image) -> Image:
 
 def missed(image: Image, truth: Sequence[Box]) -> int:
     """Digits that no candidate lies on within 8 pixels."""
-    boxes = [c.box for c in find(image, PAPER).candidates]
+    boxes = [c.box for c in detect_candidates(image, PAPER).candidates]
     return sum(min((distance(t, box) for box in boxes), default=99) > 8 for t in truth)
 
 
@@ -106,7 +106,7 @@ def crossed_lines(width: int) -> tuple[Image, npt.NDArray[np.bool_]]:
     return np.maximum(dark, across), level & (cv2.dilate(across, np.ones((3, 7))) == 0)
 
 
-def vision_of(grey: Image, boxes: list[Box], dark: int = 128) -> Vision:
+def vision_of(grey: Image, boxes: list[Box], dark: int = 128) -> Detections:
     """A page whose boxes are solid ink, a component each, and darker than the paper by `dark`."""
     h, w = grey.shape
     labels, raw = np.zeros((h, w), np.int32), np.zeros((h, w), np.uint8)
@@ -116,5 +116,5 @@ def vision_of(grey: Image, boxes: list[Box], dark: int = 128) -> Vision:
     candidates = tuple(
         Candidate(b, frozenset((n,)), True, b.area, dark) for n, b in enumerate(boxes, 1)
     )
-    stages = Stages(grey, grey, grey, grey, raw)
-    return Vision(candidates, stages, 1.0, tuple(boxes), labels, "paper", grey, raw)
+    stages = StageImages(grey, grey, grey, grey, raw)
+    return Detections(candidates, stages, 1.0, tuple(boxes), labels, "paper", grey, raw)

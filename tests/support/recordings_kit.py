@@ -87,7 +87,7 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def content(path: Path) -> dict[str, Any]:
-    loaded = session.load(path / SESSION)
+    loaded = session.load_session(path / SESSION)
     assert loaded is not None
     return loaded
 

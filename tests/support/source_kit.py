@@ -19,7 +19,7 @@ import av
 
 from live_digits.capture import camera as cameras
 from live_digits.capture import sources
-from live_digits.capture.connection_state import Limits
+from live_digits.capture.connection_state import Timeouts
 from live_digits.capture.sources import Source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.types import Frame, Image
@@ -91,7 +91,7 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> type[FakeCamera]:
     return FakeCamera
 
 
-QUICK = Limits(stale=0.1, lost=0.3, attempt=1.0, pauses=(0.05, 0.2))
+QUICK = Timeouts(stale=0.1, lost=0.3, attempt=1.0, pauses=(0.05, 0.2))
 """Waiting times for tests."""
 
 

@@ -19,9 +19,9 @@ from page_kit import vision_of
 from live_digits.config.settings import ReadingSettings, Settings
 from live_digits.core.types import Box, Candidate, Floats, Frame, Image, Reading
 from live_digits.reading.classes import JUDGED, LETTER, PART
-from live_digits.reading.questions import Answer, answered
-from live_digits.tracking.video_reader import Follower
-from live_digits.vision.detection import Vision
+from live_digits.reading.questions import Prediction, answer_question
+from live_digits.tracking.video_reader import VideoReader
+from live_digits.vision.detection import Detections
 
 LOOKS = 15
 """Looks a second."""
@@ -52,7 +52,7 @@ class Trembling:
     drops: float = 0.0
     """How often a digit is not found, for a look."""
 
-    def look(self) -> Vision:
+    def look(self) -> Detections:
         dx, dy = (int(v) for v in self.rng.integers(-self.shake, self.shake + 1, 2))
         boxes = [Box(40 + STEP * i + dx, 90 + dy, WIDTH, HEIGHT) for i in range(DIGITS)]
         vision = vision_of(PAPER, boxes)
@@ -61,8 +61,10 @@ class Trembling:
             i = int(self.rng.integers(DIGITS - 1))
             a, b = found[i], found[i + 1]
             union = Box(a.box.x, a.box.y, b.box.right - a.box.x, HEIGHT)
-            blob = Candidate(union, a.pieces | b.pieces, True, a.ink + b.ink, a.dark)
-            rest = [replace(c, primary=False) for c in (a, b)] if self.halves else []
+            blob = Candidate(
+                union, a.component_ids | b.component_ids, True, a.ink + b.ink, a.contrast
+            )
+            rest = [replace(c, is_whole=False) for c in (a, b)] if self.halves else []
             found[i : i + 2] = [blob, *rest]
         if self.rng.random() < self.drops:
             del found[int(self.rng.integers(len(found)))]
@@ -83,14 +85,14 @@ def followed(
         return np.array([say(c, page.rng) for c in candidates], np.float32).reshape(-1, JUDGED)
 
     judge = FakeJudge(judged(LETTER, 0.5), verdicts)
-    follower = Follower(replace(Settings(), reading=settings))
-    waiting: deque[tuple[Answer, ...]] = deque([()] * late)
+    video_reader = VideoReader(replace(Settings(), reading=settings))
+    waiting: deque[tuple[Prediction, ...]] = deque([()] * late)
     readings = []
     for n in range(LOOKS * (SETTLES + RESTS)):
-        seen = follower.follow(Frame(BLANK, n, n / LOOKS, "page"), page.look())
-        waiting.append(answered(judge, follower.wanted(seen, every)))
-        follower.learn(waiting.popleft())
-        readings.append(follower.reading(seen))
+        seen = video_reader.follow(Frame(BLANK, n, n / LOOKS, "page"), page.look())
+        waiting.append(answer_question(judge, video_reader.pending_crops(seen, every)))
+        video_reader.add_predictions(waiting.popleft())
+        readings.append(video_reader.reading(seen))
     return readings[LOOKS * SETTLES :]
 
 
@@ -155,7 +157,7 @@ def test_rivals_for_the_same_ink_do_not_take_turns_however_late_the_answers(late
 
     @dataclass
     class Rivals(Trembling):
-        def look(self) -> Vision:
+        def look(self) -> Detections:
             vision = vision_of(PAPER, strokes)
             found = (*vision.candidates, both)
             return replace(vision, candidates=found, boxes=tuple(c.box for c in found))

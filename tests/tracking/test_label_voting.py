@@ -15,8 +15,8 @@ from label_kit import LEFT, RIGHT, SETTINGS, WHOLE, candidate, split
 from live_digits.config.settings import ReadingSettings
 from live_digits.core.types import Box, Candidate, Floats, Track
 from live_digits.reading.classes import JUDGED, LETTER, MARK
-from live_digits.reading.questions import VOTES, Answer
-from live_digits.reading.resolution import Resolution
+from live_digits.reading.questions import VOTES, Prediction
+from live_digits.reading.resolution import Resolved
 from live_digits.tracking.label_voting import HYSTERESIS, LabelVoting
 
 
@@ -28,7 +28,7 @@ ONE = [candidate(0, {1})]
 
 
 def say(labels: LabelVoting, number: int, alone: Floats, verdict: Floats | None = None) -> None:
-    labels.learn(Answer(number, alone, verdict))
+    labels.add_predictions(Prediction(number, alone, verdict))
 
 
 def shown(labels: LabelVoting, candidates: list[Candidate] = ONE) -> list[int]:
@@ -41,7 +41,7 @@ def shown(labels: LabelVoting, candidates: list[Candidate] = ONE) -> list[int]:
 
 def test_the_first_answer_is_shown_at_once() -> None:
     labels = LabelVoting(SETTINGS)
-    assert labels.resolve(ONE, [track(1)]) == Resolution((), (ONE[0].box,), ())
+    assert labels.resolve(ONE, [track(1)]) == Resolved((), (ONE[0].box,), ())
     say(labels, 1, judged(7, 0.9))
     (digit,) = labels.resolve(ONE, [track(1)]).digits
     assert (digit.digit, digit.track, digit.box) == (7, 1, ONE[0].box)
@@ -169,7 +169,7 @@ def test_evidence_and_verdicts_are_each_averaged() -> None:
     assert page.counts == (2,)
     (digit,) = labels.resolve(ONE, [track(1)]).digits
     assert digit.confidence == pytest.approx(0.7)
-    labels.learn(Answer(1, None, judged(3, 0.1)))
+    labels.add_predictions(Prediction(1, None, judged(3, 0.1)))
     np.testing.assert_allclose(labels.page(ONE, [track(1)]).means[0], judged(3, 0.7), atol=1e-6)
     (digit,) = labels.resolve(ONE, [track(1)]).digits
     assert digit.confidence == pytest.approx(0.4), "a verdict alone says nothing of the ink"
@@ -188,7 +188,7 @@ def test_a_mean_remembers_so_many_answers() -> None:
 
 def test_a_verdict_of_what_was_never_answered_counts_nothing() -> None:
     labels = LabelVoting(SETTINGS)
-    labels.learn(Answer(1, None, judged(7, 0.9)))
+    labels.add_predictions(Prediction(1, None, judged(7, 0.9)))
     assert labels.count(1) == 0
     assert labels.resolve(ONE, [track(1)]).pending == (ONE[0].box,)
 
@@ -208,13 +208,13 @@ def test_an_answer_is_settled_when_sure_or_heard_often() -> None:
 
 def test_answers_that_agree_are_sure_also_that_it_is_no_digit_of_whatever_kind() -> None:
     labels = LabelVoting(SETTINGS)
-    assert not labels.is_sure(1)
+    assert not labels.is_confident(1)
     for _ in range(10):
         say(labels, 1, judged(7, 0.995))
         say(labels, 2, judged(7, 0.8))
         say(labels, 3, split(LETTER, 0.5, MARK, 0.49, 7))
         say(labels, 4, judged(7, 0.995), judged(7, 0.8))
-    assert [labels.is_sure(n) for n in (1, 2, 3, 4)] == [True, False, True, False]
+    assert [labels.is_confident(n) for n in (1, 2, 3, 4)] == [True, False, True, False]
 
 
 @pytest.mark.parametrize("judge", [False, True], ids=["alone", "among neighbours"])
@@ -233,8 +233,8 @@ def test_doubt_lets_new_ink_be_read_after_a_few_answers(judge: bool) -> None:
         for _ in range(VOTES):
             hear(labels, 3)
         assert shown(labels) == [3]
-    open_minded.doubt(1)
-    open_minded.doubt(99)
+    open_minded.discount(1)
+    open_minded.discount(99)
     assert open_minded.count(1) == 1
     assert not open_minded.is_settled(1)
     assert shown(open_minded) == [3], "nothing vanishes before there is an answer"
@@ -251,7 +251,7 @@ def test_tracks_that_are_not_kept_are_forgotten() -> None:
     labels = LabelVoting(SETTINGS)
     for number in (1, 2, 3):
         say(labels, number, judged(number))
-    labels.keep([2, 3, 4])
+    labels.retain([2, 3, 4])
     assert [labels.count(n) for n in (1, 2, 3, 4)] == [0, 1, 1, 0]
     candidates = [candidate(40 * i, {i + 1}) for i in range(3)]
     found = labels.resolve(candidates, [track(i + 1, i) for i in range(3)])
@@ -311,17 +311,17 @@ def test_whatever_may_change_what_is_shown_is_another_version() -> None:
     seen = {labels.version}
     changes: tuple[Callable[[], None], ...] = (
         lambda: say(labels, 1, judged(7)),
-        lambda: labels.learn(Answer(1, None, judged(8))),
-        lambda: labels.doubt(1),
-        lambda: labels.keep([]),
+        lambda: labels.add_predictions(Prediction(1, None, judged(8))),
+        lambda: labels.discount(1),
+        lambda: labels.retain([]),
         labels.reset,
     )
     for change in changes:
         change()
         assert labels.version not in seen
         seen.add(labels.version)
-    labels.keep([])
-    labels.doubt(5)
+    labels.retain([])
+    labels.discount(5)
     assert labels.version in seen
 
 

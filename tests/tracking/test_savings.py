@@ -17,17 +17,17 @@ from app_kit import LIMIT, settings_in
 from fakes import FakeClassifier, FakeDisplay, FakeSource
 
 from live_digits.app import live as app
-from live_digits.app.live import App, Options
-from live_digits.app.outcome import Outcome
+from live_digits.app.live import App, RunOptions
+from live_digits.app.outcome import RunResult
 from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
 from live_digits.config.settings import PipelineSettings, Settings
-from live_digits.core.types import Frame, Image, Reading, Status
+from live_digits.core.types import Frame, HudStatus, Image, Reading
 from live_digits.display import overlay, renderer
 from live_digits.display.keymap import Command
-from live_digits.reading.questions import answered, as_judge
-from live_digits.tracking.video_reader import Follower
-from live_digits.vision.detection import Vision, find
-from live_digits.vision.worker import Looker
+from live_digits.reading.questions import answer_question, as_judge
+from live_digits.tracking.video_reader import VideoReader
+from live_digits.vision.detection import Detections, detect_candidates
+from live_digits.vision.worker import VisionWorker
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")
 
@@ -44,14 +44,14 @@ def seen_of(scene: Scene, count: int) -> Iterator[Frame]:
 
 def test_no_reading_is_asked_for_an_unchanged_track() -> None:
     net = FakeClassifier(3)
-    follower = Follower(Settings())
+    video_reader = VideoReader(Settings())
     asked: list[tuple[int, ...]] = []
     for frame in seen_of(SCENES["at rest"](640, 480, DIGITS), 90):
-        seen = follower.see(frame, PAPER)
-        question = follower.wanted(seen)
+        seen = video_reader.see(frame, PAPER)
+        question = video_reader.pending_crops(seen)
         asked.append(question.tracks)
-        follower.learn(answered(as_judge(net), question))
-        assert len(follower.reading(seen).digits) >= (DIGITS if len(asked) > RATE else 0)
+        video_reader.add_predictions(answer_question(as_judge(net), question))
+        assert len(video_reader.reading(seen).digits) >= (DIGITS if len(asked) > RATE else 0)
     known = {track for tracks in asked[:RATE] for track in tracks}
     assert len(known) >= DIGITS
     assert not [track for tracks in asked[RATE:] for track in tracks if track in known]
@@ -63,12 +63,12 @@ def test_a_page_at_rest_is_read_and_then_neither_looked_at_nor_asked_about(
 ) -> None:
     looks: list[int] = []
 
-    def look(image: Image, settings: PipelineSettings) -> Vision:
+    def look(image: Image, settings: PipelineSettings) -> Detections:
         looks.append(1)
-        return find(image, settings)
+        return detect_candidates(image, settings)
 
     monkeypatch.setattr("live_digits.vision.worker.FRESH", 1e9)
-    monkeypatch.setattr(app, "Looker", partial(Looker, look=look))
+    monkeypatch.setattr(app, "VisionWorker", partial(VisionWorker, look=look))
     net = FakeClassifier(3)
     scene = SCENES["at rest"](640, 480, DIGITS)
     source = FakeSource((scene(n) for n in itertools.count()), fps=60.0)
@@ -88,7 +88,7 @@ def test_a_page_at_rest_is_read_and_then_neither_looked_at_nor_asked_about(
                 marks.append((len(looks), len(net.batches)))
             return (Command.QUIT,) if self.read_at and self.shown >= self.read_at + 100 else ()
 
-    options = Options(duration=LIMIT, live=True, each=readings.append)
+    options = RunOptions(duration=LIMIT, live=True, each=readings.append)
     App(settings_in(tmp_path), source, lambda: net, Screen(keep=1), options).run()
     ((looks_then, batches_then),) = marks
     assert len(looks) == looks_then <= 3
@@ -106,15 +106,15 @@ class Spies:
         self.looked: list[Image] = []
         self.drawn: list[Image] = []
 
-        def look(image: Image, settings: PipelineSettings) -> Vision:
+        def look(image: Image, settings: PipelineSettings) -> Detections:
             self.looked.append(image)
-            return find(image, settings)
+            return detect_candidates(image, settings)
 
-        def draw(image: Image, reading: Reading, status: Status, sure: bool = True) -> Image:
+        def draw(image: Image, reading: Reading, status: HudStatus, sure: bool = True) -> Image:
             self.drawn.append(image)
             return overlay.draw(image, reading, status, sure)
 
-        monkeypatch.setattr(app, "Looker", partial(Looker, look=look))
+        monkeypatch.setattr(app, "VisionWorker", partial(VisionWorker, look=look))
         monkeypatch.setattr(renderer, "draw", draw)
 
 
@@ -125,11 +125,11 @@ def pages(count: int, width: int, height: int, digits: int = DIGITS) -> list[Ima
 
 def run_over(
     images: list[Image], folder: Path, display: FakeDisplay | None = None, **options: Any
-) -> Outcome:
+) -> RunResult:
     """Every image once, each waiting for its vision."""
     return App(
         settings_in(folder), FakeSource(images), lambda: FakeClassifier(), display,
-        Options(**{"duration": LIMIT} | options),
+        RunOptions(**{"duration": LIMIT} | options),
     ).run()  # fmt: skip
 
 

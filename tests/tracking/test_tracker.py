@@ -131,7 +131,9 @@ def test_a_whole_and_its_halves_are_not_mixed_up() -> None:
     for n in range(1, 20):
         step = 2 * n
         now = [
-            candidate(Box(c.box.x + step, c.box.y, c.box.w, c.box.h), c.primary, len(c.pieces))
+            candidate(
+                Box(c.box.x + step, c.box.y, c.box.w, c.box.h), c.is_whole, len(c.component_ids)
+            )
             for c in first
         ]
         order = [2, 0, 1] if n % 2 else [1, 2, 0]

@@ -16,12 +16,12 @@ from live_digits.config.file import load
 from live_digits.config.settings import ReadingSettings, Settings
 from live_digits.core.types import Box, Digit, Frame, Image, Reading
 from live_digits.reading import classifier, judge
-from live_digits.reading.cutouts import Cutouts, cut
+from live_digits.reading.cutouts import Cutouts, cut_out
 from live_digits.reading.image_reader import read_picture
-from live_digits.reading.questions import VOTES, Answer, answered, as_judge
+from live_digits.reading.questions import VOTES, Prediction, answer_question, as_judge
 from live_digits.tracking import video_reader
-from live_digits.tracking.video_reader import RECHECK, Follower, Seen, read_moving
-from live_digits.vision.detection import Vision
+from live_digits.tracking.video_reader import RECHECK, TrackedFrame, VideoReader, read_video_frame
+from live_digits.vision.detection import Detections
 
 FPS = 30
 SETTINGS = load()
@@ -48,35 +48,37 @@ def by_holes(crop: Image) -> int:
     return {0: 3, 1: 6, 2: 8}.get(count - 2, 10)
 
 
-def ask(follower: Follower, seen: Seen, net: FakeClassifier, every: bool = False) -> list[int]:
+def ask(
+    video_reader: VideoReader, seen: TrackedFrame, net: FakeClassifier, every: bool = False
+) -> list[int]:
     """Asks the network for what is wanted and learns its answers; the tracks asked for."""
-    question = follower.wanted(seen, every)
+    question = video_reader.pending_crops(seen, every)
     assert question.cutouts.crops.shape == (len(question), 28, 28)
     assert question.cutouts.crops.dtype == np.uint8
-    follower.learn(answered(as_judge(net), question))
+    video_reader.add_predictions(answer_question(as_judge(net), question))
     return list(question.tracks)
 
 
 class Film:
-    """A follower that is shown frame after frame and read by `by_holes`."""
+    """A video_reader that is shown frame after frame and read by `by_holes`."""
 
     def __init__(self, settings: Settings = SETTINGS) -> None:
-        self.follower = Follower(settings)
+        self.video_reader = VideoReader(settings)
         self.net = FakeClassifier(by_holes)
         self.number = 0
         self.asked: list[list[int]] = []
 
     def show(self, image: Image, answer: bool = True) -> Reading:
         """The reading of the next frame. Without `answer` the network stays silent."""
-        seen = self.follower.see(frame(self.number, image), SETTINGS.pipeline)
+        seen = self.video_reader.see(frame(self.number, image), SETTINGS.pipeline)
         if answer:
-            self.asked.append(ask(self.follower, seen, self.net))
+            self.asked.append(ask(self.video_reader, seen, self.net))
         self.number += 1
-        return self.follower.reading(seen)
+        return self.video_reader.reading(seen)
 
-    def show_again(self, seen: Seen) -> Reading:
+    def show_again(self, seen: TrackedFrame) -> Reading:
         """A picture between two looks."""
-        return self.follower.reading(seen)
+        return self.video_reader.reading(seen)
 
 
 def text(reading: Reading) -> str:
@@ -128,7 +130,7 @@ def test_a_blank_picture_says_nothing(shade: int) -> None:
 
 
 @pytest.mark.parametrize("grain", [2.0, 6.0, 15.0])
-@pytest.mark.parametrize("name", classifier.available())
+@pytest.mark.parametrize("name", classifier.list_models())
 def test_a_noisy_blank_page_is_not_read(name: str, grain: float) -> None:
     noise = np.random.default_rng(7).normal(0, grain, (480, 640, 1))
     blank = np.clip(200 + noise, 0, 255).astype(np.uint8).repeat(3, axis=2)
@@ -153,7 +155,7 @@ def test_new_tracks_are_asked_for_at_once_and_settled_ones_no_more() -> None:
     film = Film()
     first = film.show(page())
     assert text(first) == "3863"
-    count = len(film.follower.see(frame(0, page()), SETTINGS.pipeline).tracks)
+    count = len(film.video_reader.see(frame(0, page()), SETTINGS.pipeline).tracks)
     assert len(film.asked[0]) == count
     for _ in range(round(3 * RECHECK * FPS)):
         assert text(film.show(page())) == "3863"
@@ -213,12 +215,12 @@ def test_a_new_digit_needs_another_look_and_none_of_vision() -> None:
     film = Film()
     for _ in range(20):
         film.show(page(ROW[:3]))
-    seen = film.follower.see(frame(film.number, page(ROW)), SETTINGS.pipeline)
-    ask(film.follower, seen, film.net)
+    seen = film.video_reader.see(frame(film.number, page(ROW)), SETTINGS.pipeline)
+    ask(film.video_reader, seen, film.net)
     before = text(film.show_again(seen))
     assert before != "3863"
     assert {text(film.show_again(seen)) for _ in range(3)} == {before}
-    later = film.follower.follow(frame(film.number + 1, page(ROW)), seen.vision)
+    later = film.video_reader.follow(frame(film.number + 1, page(ROW)), seen.vision)
     assert [text(film.show_again(later)) for _ in range(2)] == ["3863", "3863"]
 
 
@@ -241,9 +243,9 @@ def test_every_asks_for_all_boxes_even_settled_ones() -> None:
     film = Film()
     for _ in range(20):
         film.show(page())
-    seen = film.follower.see(frame(film.number, page()), SETTINGS.pipeline)
-    assert film.follower.wanted(seen).tracks == ()
-    question = film.follower.wanted(seen, every=True)
+    seen = film.video_reader.see(frame(film.number, page()), SETTINGS.pipeline)
+    assert film.video_reader.pending_crops(seen).tracks == ()
+    question = film.video_reader.pending_crops(seen, every=True)
     assert set(question.tracks) == {t.id for t in seen.tracks}
     assert len(question.cutouts) == len(question) >= 4
 
@@ -271,15 +273,15 @@ def test_what_is_unsure_is_asked_about_while_the_page_moves_and_then_rarely() ->
 def test_settled_digits_are_looked_at_now_and_then_only(monkeypatch: pytest.MonkeyPatch) -> None:
     looks = []
 
-    def counted(vision: Vision, indices: Sequence[int], surroundings: bool = True) -> Cutouts:
+    def counted(vision: Detections, indices: Sequence[int], surroundings: bool = True) -> Cutouts:
         looks.append(len(indices))
-        return cut(vision, indices, surroundings)
+        return cut_out(vision, indices, surroundings)
 
-    monkeypatch.setattr(video_reader, "cut", counted)
+    monkeypatch.setattr(video_reader, "cut_out", counted)
     film = Film()
     for _ in range(10):
         film.show(page())
-    count = len(film.follower.see(frame(10, page()), SETTINGS.pipeline).tracks)
+    count = len(film.video_reader.see(frame(10, page()), SETTINGS.pipeline).tracks)
     looks.clear()
     for _ in range(FPS):
         film.show(page())
@@ -287,43 +289,45 @@ def test_settled_digits_are_looked_at_now_and_then_only(monkeypatch: pytest.Monk
 
 
 def test_waiting_is_until_every_track_has_an_answer() -> None:
-    follower, net = Follower(SETTINGS), FakeClassifier(by_holes)
-    seen = follower.see(frame(0, page()), SETTINGS.pipeline)
-    assert follower.waiting(seen)
-    assert len(follower.reading(seen).pending) == 4
-    ask(follower, seen, net)
-    assert not follower.waiting(seen)
-    assert follower.reading(seen).pending == ()
+    video_reader, net = VideoReader(SETTINGS), FakeClassifier(by_holes)
+    seen = video_reader.see(frame(0, page()), SETTINGS.pipeline)
+    assert video_reader.waiting(seen)
+    assert len(video_reader.reading(seen).pending) == 4
+    ask(video_reader, seen, net)
+    assert not video_reader.waiting(seen)
+    assert video_reader.reading(seen).pending == ()
 
 
 # --- late answers ---
 
 
 def test_an_answer_that_comes_some_frames_late_still_counts() -> None:
-    follower, net = Follower(SETTINGS), FakeClassifier(by_holes)
-    seen = follower.see(frame(0, page()), SETTINGS.pipeline)
-    question = follower.wanted(seen)
+    video_reader, net = VideoReader(SETTINGS), FakeClassifier(by_holes)
+    seen = video_reader.see(frame(0, page()), SETTINGS.pipeline)
+    question = video_reader.pending_crops(seen)
     for n in range(1, 6):
-        seen = follower.see(frame(n, page(dx=2 * n)), SETTINGS.pipeline)
-        assert follower.reading(seen).digits == ()
-    follower.learn(answered(as_judge(net), question))
-    assert text(follower.reading(seen)) == "3863"
+        seen = video_reader.see(frame(n, page(dx=2 * n)), SETTINGS.pipeline)
+        assert video_reader.reading(seen).digits == ()
+    video_reader.add_predictions(answer_question(as_judge(net), question))
+    assert text(video_reader.reading(seen)) == "3863"
 
 
 def test_answers_for_dead_tracks_are_ignored() -> None:
-    follower = Follower(SETTINGS)
-    seen = follower.see(frame(0, page(ROW[:1])), SETTINGS.pipeline)
-    dead, *_ = follower.wanted(seen).tracks
+    video_reader = VideoReader(SETTINGS)
+    seen = video_reader.see(frame(0, page(ROW[:1])), SETTINGS.pipeline)
+    dead, *_ = video_reader.pending_crops(seen).tracks
     for n in range(1, FPS):
-        follower.see(frame(n, page([])), SETTINGS.pipeline)
-    follower.learn([Answer(dead, probabilities(5)), Answer(987, probabilities(5))])
-    again = follower.see(frame(FPS, page(ROW[:1])), SETTINGS.pipeline)
+        video_reader.see(frame(n, page([])), SETTINGS.pipeline)
+    video_reader.add_predictions(
+        [Prediction(dead, probabilities(5)), Prediction(987, probabilities(5))]
+    )
+    again = video_reader.see(frame(FPS, page(ROW[:1])), SETTINGS.pipeline)
     assert dead not in {t.id for t in again.tracks}
-    found = follower.reading(again)
+    found = video_reader.reading(again)
     assert found.digits == ()
     assert len(found.pending) == 1
-    empty = follower.see(frame(3 * FPS, page([])), SETTINGS.pipeline)
-    assert follower.reading(empty).digits == ()
+    empty = video_reader.see(frame(3 * FPS, page([])), SETTINGS.pipeline)
+    assert video_reader.reading(empty).digits == ()
 
 
 # --- no flicker ---
@@ -392,31 +396,31 @@ def test_a_shaking_page_reads_the_same_in_every_frame() -> None:
 
 
 def test_what_lies_under_a_hand_is_not_read() -> None:
-    follower, net = Follower(SETTINGS), FakeClassifier(by_holes)
-    seen = follower.see(frame(0, page()), SETTINGS.pipeline, lambda box: box.x > 300)
-    ask(follower, seen, net)
-    assert text(follower.reading(seen)) == "38"
+    video_reader, net = VideoReader(SETTINGS), FakeClassifier(by_holes)
+    seen = video_reader.see(frame(0, page()), SETTINGS.pipeline, lambda box: box.x > 300)
+    ask(video_reader, seen, net)
+    assert text(video_reader.reading(seen)) == "38"
 
 
 # --- limits and the end ---
 
 
 def test_a_new_floor_counts_from_the_next_frame_on() -> None:
-    follower, net = Follower(SETTINGS), FakeClassifier(by_holes, confidence=0.8)
-    seen = follower.see(frame(0, page()), SETTINGS.pipeline)
-    ask(follower, seen, net)
-    assert text(follower.reading(seen)) == "3863"
-    follower.configure(ReadingSettings(confidence=0.95))
-    assert follower.reading(seen).digits == ()
-    follower.configure(ReadingSettings(confidence=0.6))
-    assert text(follower.reading(seen)) == "3863"
+    video_reader, net = VideoReader(SETTINGS), FakeClassifier(by_holes, confidence=0.8)
+    seen = video_reader.see(frame(0, page()), SETTINGS.pipeline)
+    ask(video_reader, seen, net)
+    assert text(video_reader.reading(seen)) == "3863"
+    video_reader.configure(ReadingSettings(confidence=0.95))
+    assert video_reader.reading(seen).digits == ()
+    video_reader.configure(ReadingSettings(confidence=0.6))
+    assert text(video_reader.reading(seen)) == "3863"
 
 
 def test_reset_forgets_and_ids_go_on() -> None:
     film = Film()
     for _ in range(5):
         before = film.show(page())
-    film.follower.reset()
+    film.video_reader.reset()
     silent = film.show(page(), answer=False)
     assert silent.digits == ()
     assert len(silent.pending) == 4
@@ -425,9 +429,9 @@ def test_reset_forgets_and_ids_go_on() -> None:
 
 
 def test_a_video_is_read_frame_by_frame_at_once() -> None:
-    follower, net = Follower(SETTINGS), FakeClassifier(by_holes)
+    video_reader, net = VideoReader(SETTINGS), FakeClassifier(by_holes)
     for n in range(10):
-        found = read_moving(frame(n, page(dx=n)), follower, SETTINGS, net)
+        found = read_video_frame(frame(n, page(dx=n)), video_reader, SETTINGS, net)
         assert (found.lines, found.frame, found.source) == (("3863",), n, "test")
         assert found.time == pytest.approx(n / FPS)
         assert found.pending == ()
@@ -439,9 +443,9 @@ def test_classic_asks_crops_alone_whatever_the_model(learned: bool) -> None:
     fake = FakeJudge(by_holes, lambda _, evidence: np.zeros_like(evidence))
     net = fake if learned else FakeClassifier(by_holes)
     settings = replace(SETTINGS, pipeline=CLASSIC)
-    follower = Follower(settings)
+    video_reader = VideoReader(settings)
     for n in range(5):
-        moving = read_moving(frame(n, page()), follower, settings, net)
+        moving = read_video_frame(frame(n, page()), video_reader, settings, net)
     still = read_picture(frame(0, page()), settings, net)
     assert sorted(d.digit for d in moving.digits) == sorted(d.digit for d in still.digits)
     assert {3, 6, 8} >= {d.digit for d in still.digits}

@@ -28,7 +28,7 @@ def numbers(crops: np.ndarray) -> list[int]:
 
 def written(source: str) -> data.Pool:
     """A batch of the demo's digits, under the name of a source."""
-    crops, labels = demo_scene.pictures()
+    crops, labels = demo_scene.digit_pictures()
     return data.pool({source: (np.resize(crops, (BATCH, *crops.shape[1:])),
                                np.resize(labels, BATCH))})  # fmt: skip
 

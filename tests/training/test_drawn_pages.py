@@ -26,7 +26,7 @@ from live_digits.training.marks import (
 )
 from live_digits.training.render import KINDS, Page, page
 
-GLYPHS = Glyphs(*demo_scene.pictures())
+GLYPHS = Glyphs(*demo_scene.digit_pictures())
 
 
 @pytest.fixture(scope="module")

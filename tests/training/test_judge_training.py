@@ -113,7 +113,7 @@ class Drawn:
     """Draws small pages; can be sent to another process."""
 
     def __call__(self, seed: tuple[int, ...]) -> Page:
-        return page(seed, Glyphs(*demo_scene.pictures()), "lone")
+        return page(seed, Glyphs(*demo_scene.digit_pictures()), "lone")
 
 
 def test_a_set_of_pages_is_the_same_for_its_seed_and_from_its_cache(tmp_path: Path) -> None:

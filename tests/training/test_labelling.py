@@ -140,7 +140,7 @@ def test_a_drawn_page_is_labelled_as_it_was_written() -> None:
         there = [
             int(label)
             for c, label in zip(found.candidates, found.labels, strict=True)
-            if c.primary and c.box.x <= at <= c.box.right and c.box.w < 100
+            if c.is_whole and c.box.x <= at <= c.box.right and c.box.w < 100
         ]
         assert there == [kind]
     taught_digits = [int(d) for d in found.labels if 0 <= d < 10]

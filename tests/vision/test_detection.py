@@ -12,7 +12,7 @@ from page_kit import CLASSIC, PAPER, page, read_only
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Image
 from live_digits.vision import segmentation
-from live_digits.vision.detection import crops, find, grey_of
+from live_digits.vision.detection import detect_candidates, extract_crops, to_grey
 
 PROFILES = [pytest.param(CLASSIC, id="classic"), pytest.param(PAPER, id="paper")]
 
@@ -51,9 +51,9 @@ def pictures(draw: st.DrawFn) -> Image:
 @pytest.mark.parametrize("chosen", PROFILES)
 @pytest.mark.parametrize("shade", [0, 128, 255])
 def test_a_blank_picture_holds_nothing(chosen: PipelineSettings, shade: int) -> None:
-    vision = find(np.full((90, 120, 3), shade, np.uint8), chosen)
+    vision = detect_candidates(np.full((90, 120, 3), shade, np.uint8), chosen)
     assert vision.candidates == ()
-    found = crops(vision)
+    found = extract_crops(vision)
     assert found.shape == (0, 28, 28)
     assert found.dtype == np.uint8
 
@@ -62,9 +62,9 @@ def test_a_blank_picture_holds_nothing(chosen: PipelineSettings, shade: int) -> 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 1, 3), (1, 200), (200, 1, 3), (2, 3), (1, 5000)])
 def test_the_smallest_pictures_pass(chosen: PipelineSettings, shape: tuple[int, ...]) -> None:
     for shade in (0, 255):
-        vision = find(np.full(shape, shade, np.uint8), chosen)
+        vision = detect_candidates(np.full(shape, shade, np.uint8), chosen)
         assert vision.candidates == ()
-        assert crops(vision).shape == (0, 28, 28)
+        assert extract_crops(vision).shape == (0, 28, 28)
 
 
 @pytest.mark.parametrize("chosen", PROFILES)
@@ -72,26 +72,26 @@ def test_lines_of_which_no_pixel_is_pale_enough_pass(chosen: PipelineSettings) -
     image = np.full((23, 61), 230, np.uint8)
     image[9:11, 8:17] = 20
     image[8, 35:44] = image[12:14, 35:44] = 20
-    assert all(c.box.w <= 36 for c in find(image, chosen).candidates)
+    assert all(c.box.w <= 36 for c in detect_candidates(image, chosen).candidates)
 
 
 @pytest.mark.parametrize("chosen", PROFILES)
 def test_grey_and_colour_of_the_same_greys_are_one(chosen: PipelineSettings) -> None:
     grey, _ = page(320, 240)
     colour = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
-    first, second = find(grey, chosen), find(colour, chosen)
+    first, second = detect_candidates(grey, chosen), detect_candidates(colour, chosen)
     assert first.candidates == second.candidates != ()
-    np.testing.assert_array_equal(crops(first), crops(second))
-    np.testing.assert_array_equal(grey_of(colour), grey)
+    np.testing.assert_array_equal(extract_crops(first), extract_crops(second))
+    np.testing.assert_array_equal(to_grey(colour), grey)
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(pictures(), SLIDERS)
 def test_any_picture_under_any_settings(image: Image, chosen: PipelineSettings) -> None:
     before = image.copy()
-    vision = find(read_only(image), chosen)
+    vision = detect_candidates(read_only(image), chosen)
     height, width = image.shape[:2]
-    found = crops(vision)
+    found = extract_crops(vision)
     assert found.shape == (len(vision.candidates), 28, 28)
     assert found.dtype == np.uint8
     assert (
@@ -100,7 +100,7 @@ def test_any_picture_under_any_settings(image: Image, chosen: PipelineSettings) 
     for c in vision.candidates:
         assert c.box == c.box.clipped(width, height)
         assert c.box.area > 0
-        assert c.pieces
+        assert c.component_ids
     for stage in (vision.stages.grey, vision.stages.blur, vision.stages.edges, vision.stages.ink):
         assert stage.shape == vision.stages.dilated.shape
         assert stage.dtype == np.uint8
@@ -110,17 +110,19 @@ def test_any_picture_under_any_settings(image: Image, chosen: PipelineSettings) 
 
 @pytest.mark.parametrize("chosen", PROFILES)
 def test_chosen_crops_are_rows_of_all_crops(chosen: PipelineSettings) -> None:
-    vision = find(page(640, 480)[0], chosen)
-    every = crops(vision)
+    vision = detect_candidates(page(640, 480)[0], chosen)
+    every = extract_crops(vision)
     assert len(every) >= 10
-    np.testing.assert_array_equal(crops(vision, [3, 0, 3]), every[[3, 0, 3]])
-    assert crops(vision, []).shape == (0, 28, 28)
+    np.testing.assert_array_equal(extract_crops(vision, [3, 0, 3]), every[[3, 0, 3]])
+    assert extract_crops(vision, []).shape == (0, 28, 28)
 
 
 @pytest.mark.parametrize("light_ink", [False, True])
 def test_paper_tells_the_dark_on_light_picture_that_it_worked_on(light_ink: bool) -> None:
     image, _ = page(1280, 720)
-    vision = find(np.where(image < 100, 200, 20).astype(np.uint8) if light_ink else image, PAPER)
+    vision = detect_candidates(
+        np.where(image < 100, 200, 20).astype(np.uint8) if light_ink else image, PAPER
+    )
     assert vision.grey.shape == vision.raw.shape == vision.labels.shape
     assert vision.grey.dtype == vision.raw.dtype == np.uint8
     ink, paper = vision.labels > 0, np.zeros(vision.labels.shape, bool)
@@ -131,7 +133,7 @@ def test_paper_tells_the_dark_on_light_picture_that_it_worked_on(light_ink: bool
 
 
 def test_classic_tells_no_picture_but_its_stages() -> None:
-    vision = find(page(320, 240)[0], CLASSIC)
+    vision = detect_candidates(page(320, 240)[0], CLASSIC)
     assert vision.grey.shape == vision.raw.shape == vision.labels.shape == (0, 0)
 
 
@@ -140,5 +142,5 @@ def test_large_pictures_are_never_written_to(chosen: PipelineSettings) -> None:
     grey, _ = page(1280, 720)
     image = np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
     before = image.copy()
-    crops(find(read_only(image), chosen))
+    extract_crops(detect_candidates(read_only(image), chosen))
     np.testing.assert_array_equal(image, before)

@@ -14,8 +14,8 @@ from page_kit import PAPER, SIZES, distance, hostile, missed, page, shadowed
 from live_digits.core.types import Box, Image
 from live_digits.vision import illumination as inks
 from live_digits.vision import segmentation
-from live_digits.vision.detection import crops, find
-from live_digits.vision.illumination import light_on_dark
+from live_digits.vision.detection import detect_candidates, extract_crops
+from live_digits.vision.illumination import is_light_on_dark
 
 
 def grained(grey: Image) -> Image:
@@ -40,8 +40,8 @@ LIGHTS: dict[str, Callable[[Image], Image]] = {
 def test_drawn_digits_are_found_tight(width: int, height: int, light: str) -> None:
     grey, truth = page(width, height)
     image = np.asarray(cv2.cvtColor(LIGHTS[light](grey), cv2.COLOR_GRAY2BGR), np.uint8)
-    vision = find(image, PAPER)
-    whole = [c.box for c in vision.candidates if c.primary]
+    vision = detect_candidates(image, PAPER)
+    whole = [c.box for c in vision.candidates if c.is_whole]
     assert 10 <= len(whole) <= (12 if light == "shadow" else 10)
     # A grainy picture is softened: boxes may be a working pixel wider.
     loose = max(2, round(1 / vision.scale)) if light == "grain" else 2
@@ -53,10 +53,10 @@ def test_drawn_digits_are_found_tight(width: int, height: int, light: str) -> No
 def test_crops_of_a_page_are_the_same_at_any_resolution(width: int, height: int) -> None:
     def by_digit(w: int, h: int) -> npt.NDArray[np.float64]:
         grey, truth = page(w, h)
-        vision = find(grey, PAPER)
+        vision = detect_candidates(grey, PAPER)
         boxes = [c.box for c in vision.candidates]
         best = [min(range(len(boxes)), key=lambda i: distance(boxes[i], t)) for t in truth]
-        return crops(vision, best).astype(np.float64)
+        return extract_crops(vision, best).astype(np.float64)
 
     small, large = by_digit(853, 480), by_digit(width, height)
     apart = np.abs(small[:, None] - large[None]).mean(axis=(2, 3))
@@ -69,9 +69,9 @@ def test_crops_of_paper_hold_one_digit_without_its_neighbours() -> None:
     grey = np.full((240, 320), 225, np.uint8)
     cv2.line(grey, (100, 60), (140, 180), 60, 6)
     cv2.line(grey, (125, 60), (165, 180), 60, 6)
-    vision = find(grey, PAPER)
-    whole = [i for i, c in enumerate(vision.candidates) if c.primary]
-    left, right = (crops(vision, [i])[0] for i in whole)
+    vision = detect_candidates(grey, PAPER)
+    whole = [i for i, c in enumerate(vision.candidates) if c.is_whole]
+    left, right = (extract_crops(vision, [i])[0] for i in whole)
     assert cv2.connectedComponents(left)[0] == cv2.connectedComponents(right)[0] == 2
     assert np.abs(left.astype(int) - right).mean() < 6
 
@@ -81,7 +81,7 @@ def test_a_pale_0_that_touches_a_dark_5_is_ink() -> None:
     cv2.putText(sheet, "5", (300, 270), cv2.FONT_HERSHEY_SIMPLEX, 2.5, 50, 7, cv2.LINE_AA)
     cv2.ellipse(sheet, (270, 245), (26, 28), 0, 0, 360, 150, 3, cv2.LINE_AA)
     cv2.line(sheet, (290, 262), (308, 264), 150, 3, cv2.LINE_AA)
-    boxes = [c.box for c in find(sheet, PAPER).candidates]
+    boxes = [c.box for c in detect_candidates(sheet, PAPER).candidates]
     assert max(box.iou(Box(242, 216, 56, 58)) for box in boxes) > 0.8
 
 
@@ -90,15 +90,15 @@ def test_grain_is_measured_beside_ink_and_shadow(deviation: float) -> None:
     grey, _ = page(1280, 720)
     noise = np.random.default_rng(3).normal(0, deviation, grey.shape)
     noisy = np.clip(shadowed(grey) + noise, 0, 255).round().astype(np.uint8)
-    assert abs(inks.grain_of(noisy) - deviation) < 0.15 * deviation
-    assert not np.array_equal(inks.calmed(noisy), noisy)
+    assert abs(inks.noise_sigma(noisy) - deviation) < 0.15 * deviation
+    assert not np.array_equal(inks.denoise(noisy), noisy)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 40), (40, 2), (30, 30), (720, 1280)])
 def test_a_quiet_picture_is_not_softened(size: tuple[int, int]) -> None:
     quiet = np.full(size, 200, np.uint8)
     quiet[:: max(1, size[0] // 3)] = 60
-    assert inks.calmed(quiet) is quiet
+    assert inks.denoise(quiet) is quiet
 
 
 def test_pale_digits_are_found_whole_in_a_poor_light() -> None:
@@ -107,7 +107,7 @@ def test_pale_digits_are_found_whole_in_a_poor_light() -> None:
     noise = np.random.default_rng(4).normal(0, 8, grey.shape)
     poor = np.clip(dim + noise, 0, 255).astype(np.uint8)
     assert missed(poor, truth) <= 1
-    assert sum(c.primary for c in find(poor, PAPER).candidates) <= 12
+    assert sum(c.is_whole for c in detect_candidates(poor, PAPER).candidates) <= 12
 
 
 @pytest.mark.parametrize("step", [4, 8, 24])
@@ -118,7 +118,7 @@ def test_a_ruled_sheet_on_a_black_desk_is_no_board(step: int) -> None:
     sheet[::step] = 88
     desk[150:570, 330:950] = sheet
     turn = cv2.getRotationMatrix2D((640, 360), 9, 1.0)
-    assert not light_on_dark(np.asarray(cv2.warpAffine(desk, turn, (1280, 720)), np.uint8))
+    assert not is_light_on_dark(np.asarray(cv2.warpAffine(desk, turn, (1280, 720)), np.uint8))
 
 
 def few_digits(ink: int, ground: int) -> Image:
@@ -155,7 +155,7 @@ def squares(ink: int, ground: int) -> Image:
 def test_a_board_is_told_from_paper(
     drawn: Callable[[int, int], Image], ink: int, ground: int
 ) -> None:
-    assert light_on_dark(drawn(ink, ground)) == (ink > ground)
+    assert is_light_on_dark(drawn(ink, ground)) == (ink > ground)
 
 
 MUCH_GRAIN = pytest.mark.xfail(
@@ -174,7 +174,7 @@ def beside_a_step(ink: int, left: int, right: int) -> Image:
 
 @pytest.mark.parametrize(("ink", "left", "right"), [(40, 220, 220), (40, 220, 185), (60, 140, 122)])
 def test_a_stroke_where_a_shadow_begins_is_found(ink: int, left: int, right: int) -> None:
-    (one,) = find(beside_a_step(ink, left, right), PAPER).candidates
+    (one,) = detect_candidates(beside_a_step(ink, left, right), PAPER).candidates
     assert distance(one.box, Box(314, 160, 12, 160)) <= 2
 
 
@@ -189,22 +189,22 @@ def test_a_stroke_where_a_shadow_begins_is_found(ink: int, left: int, right: int
 def test_a_blank_page_holds_next_to_nothing(width: int, height: int, grain: float) -> None:
     noise = np.random.default_rng(7).normal(0, grain, (height, width)) if grain else 0.0
     blank = np.clip(np.full((height, width), 210.0) + noise, 0, 255).astype(np.uint8)
-    assert len(find(blank, PAPER).candidates) <= 2
-    assert sum(c.primary for c in find(shadowed(blank), PAPER).candidates) <= 3
+    assert len(detect_candidates(blank, PAPER).candidates) <= 2
+    assert sum(c.is_whole for c in detect_candidates(shadowed(blank), PAPER).candidates) <= 3
 
 
 @pytest.mark.parametrize("kind", ["noise", "blocks", "grid", "ticks", "rings"])
 def test_candidates_are_bounded_on_hostile_pages(kind: str) -> None:
     for width, height in SIZES[:3]:
-        vision = find(hostile(kind, width, height), PAPER)
+        vision = detect_candidates(hostile(kind, width, height), PAPER)
         assert len(vision.candidates) <= segmentation.MOST_PROPOSALS
-        assert crops(vision).shape == (len(vision.candidates), 28, 28)
+        assert extract_crops(vision).shape == (len(vision.candidates), 28, 28)
 
 
 def test_the_threshold_slider_decides_what_is_ink() -> None:
     def count(threshold: int) -> int:
-        vision = find(page(640, 480)[0], replace(PAPER, threshold=threshold))
-        return sum(c.primary for c in vision.candidates)
+        vision = detect_candidates(page(640, 480)[0], replace(PAPER, threshold=threshold))
+        return sum(c.is_whole for c in vision.candidates)
 
     assert count(5) == 0
     assert count(120) == count(0) == 10
@@ -212,6 +212,6 @@ def test_the_threshold_slider_decides_what_is_ink() -> None:
 
 def test_canny_sliders_out_of_reach_leave_no_ink_without_an_edge() -> None:
     faint = np.where(page(640, 480)[0] < 100, 195, 225).astype(np.uint8)
-    assert sum(c.primary for c in find(faint, PAPER).candidates) == 10
+    assert sum(c.is_whole for c in detect_candidates(faint, PAPER).candidates) == 10
     deaf = replace(PAPER, canny_low=255, canny_ratio=7)
-    assert find(faint, deaf).candidates == ()
+    assert detect_candidates(faint, deaf).candidates == ()

@@ -8,9 +8,9 @@ import pytest
 from page_kit import PAPER, SIZES, crossed_lines, hostile, missed, page, squared
 
 from live_digits.core.types import Box
-from live_digits.vision.detection import find
-from live_digits.vision.image_ops import above
-from live_digits.vision.ruled_lines import rulings
+from live_digits.vision.detection import detect_candidates
+from live_digits.vision.image_ops import threshold_mask
+from live_digits.vision.ruled_lines import detect_ruled_lines
 
 
 @pytest.mark.parametrize("lean", [0.0, 0.05, 0.1, 0.15, -0.2, 0.25])
@@ -50,21 +50,21 @@ def test_a_ruling_goes_on_between_broad_strokes() -> None:
     strokes = range(40, 400, 44)
     for x in strokes:
         cv2.line(dark, (x, 172), (x, 228), 200, 16)
-    lines = rulings(above(dark, 0), dark).lines
+    lines = detect_ruled_lines(threshold_mask(dark, 0), dark).lines
     assert all(lines[200, x + 22] for x in strokes if x > 200)
     assert not any(lines[180, x] for x in strokes)
 
 
 def test_lines_that_cross_a_ruling_leave_no_gap_in_it() -> None:
     dark, level = crossed_lines(1)
-    lines = rulings(above(dark, 0), dark).lines
+    lines = detect_ruled_lines(threshold_mask(dark, 0), dark).lines
     assert np.mean(lines[level] > 0) > 0.9
 
 
 def test_a_line_that_is_found_as_a_narrow_one_is_no_broad_one() -> None:
     """Strokes are joined across a broad one from far away."""
     dark, _ = crossed_lines(5)
-    assert not rulings(above(dark, 0), dark).broad.any()
+    assert not detect_ruled_lines(threshold_mask(dark, 0), dark).broad.any()
 
 
 def test_digits_as_pale_as_the_ruling_that_they_stand_on_are_no_part_of_it() -> None:
@@ -78,7 +78,7 @@ def test_digits_as_pale_as_the_ruling_that_they_stand_on_are_no_part_of_it() -> 
             cv2.putText(row, str(i % 10), at, cv2.FONT_HERSHEY_SIMPLEX, 0.7, 80, 2)
     row[ruled > 0] = 0
     dark = np.maximum(ruled, row)
-    lines = rulings(above(dark, 0), dark).lines
+    lines = detect_ruled_lines(threshold_mask(dark, 0), dark).lines
     assert np.mean(lines[ruled > 0] > 0) > 0.9
     assert np.mean(lines[row > 0] > 0) < 0.15
 
@@ -87,7 +87,7 @@ def test_pencil_paler_than_the_squares_is_as_dark_as_itself() -> None:
     """Lines that are left in it, and where two of them cross, do not tell how dark it is."""
     grey, truth = page(1280, 720)
     pale = np.where(grey < 100, 195, grey).astype(np.uint8)
-    ink = find(squared(pale, 0.05, 3, 120), PAPER).stages.ink
+    ink = detect_candidates(squared(pale, 0.05, 3, 120), PAPER).stages.ink
     scale = ink.shape[1] / 1280
     for box in truth:
         x0, y0, x1, y1 = (int(v * scale) for v in (box.x, box.y, box.right, box.bottom))
@@ -97,13 +97,13 @@ def test_pencil_paler_than_the_squares_is_as_dark_as_itself() -> None:
 def test_a_dark_table_on_pale_squared_paper_is_no_ink() -> None:
     grey, truth = page(1280, 720)
     sheet = squared(grey, 0.0, 2, 190)
-    boxes = [c.box for c in find(sheet, PAPER).candidates]
+    boxes = [c.box for c in detect_candidates(sheet, PAPER).candidates]
     for x in range(20, 1280, 135):
         cv2.line(sheet, (x, 10), (x, 710), 60, 3, cv2.LINE_AA)
     for y in (15, 190, 360, 540, 700):
         cv2.line(sheet, (15, y), (1265, y), 60, 3, cv2.LINE_AA)
     assert missed(sheet, truth) <= 3
-    assert len(find(sheet, PAPER).candidates) <= 5 * len(boxes)
+    assert len(detect_candidates(sheet, PAPER).candidates) <= 5 * len(boxes)
 
 
 def test_what_is_left_of_a_hard_rulings_middle_is_no_digit() -> None:
@@ -116,10 +116,10 @@ def test_what_is_left_of_a_hard_rulings_middle_is_no_digit() -> None:
             cv2.line(table, (x, y), (x, y + 28), 70, 1)
     for y in range(20, 720, 85):
         cv2.line(table, (0, y), (1280, y), 170, 3)
-    slim = [c.box for c in find(table, PAPER).candidates if c.box.w <= 4]
+    slim = [c.box for c in detect_candidates(table, PAPER).candidates if c.box.w <= 4]
     assert len(slim) <= 4
 
 
 def test_squared_paper_is_no_page_of_digits() -> None:
     for width, height in SIZES[:3]:
-        assert len(find(hostile("grid", width, height), PAPER).candidates) <= 3
+        assert len(detect_candidates(hostile("grid", width, height), PAPER).candidates) <= 3

@@ -54,7 +54,7 @@ def offered_with_all_ink(ink: Image, box: Box) -> None:
     found, pieces = proposals_of(ink)
     whole = best(found, box)
     assert whole.box == box
-    assert set(np.unique(pieces[ink > 0])) == set(whole.pieces)
+    assert set(np.unique(pieces[ink > 0])) == set(whole.component_ids)
 
 
 @st.composite
@@ -75,12 +75,12 @@ def inks(draw: st.DrawFn) -> Image:
 def test_proposals_are_made_of_ink_and_of_all_of_it(ink: Image) -> None:
     found, labels = proposals_of(ink)
     np.testing.assert_array_equal(labels > 0, ink > 0)
-    assert len({p.pieces for p in found}) == len(found) <= MOST_PROPOSALS
+    assert len({p.component_ids for p in found}) == len(found) <= MOST_PROPOSALS
     for p in found:
-        own = np.isin(labels, list(p.pieces))
+        own = np.isin(labels, list(p.component_ids))
         assert p.box == tight(own)
         assert p.ink == own.sum()
-        assert p.pieces <= set(np.unique(labels).tolist()) - {0}
+        assert p.component_ids <= set(np.unique(labels).tolist()) - {0}
     assert [(p.box.y, p.box.x) for p in found] == sorted((p.box.y, p.box.x) for p in found)
 
 
@@ -88,10 +88,10 @@ def test_digits_apart_are_proposed_once_each() -> None:
     ink = page(640, 200)
     boxes = [write(ink, str(d), 20 + 60 * d, 120) for d in range(10)]
     found, _ = proposals_of(ink)
-    assert sorted(p.box.x for p in found if p.primary) == [b.x for b in boxes]
+    assert sorted(p.box.x for p in found if p.is_whole) == [b.x for b in boxes]
     for box in boxes:
         assert best(found, box).box == box
-        assert best(found, box).primary
+        assert best(found, box).is_whole
 
 
 def touching(first: str, second: str) -> tuple[Image, Box, Box]:
@@ -117,13 +117,13 @@ def test_touching_digits_are_offered_as_a_cut_pair(text: str) -> None:
     a, b = best(found, left), best(found, right)
     assert a.box.iou(left) > 0.75
     assert b.box.iou(right) > 0.75
-    assert not a.pieces & b.pieces
+    assert not a.component_ids & b.component_ids
     whole = best(found, union((left, right)))
     assert whole.box == tight(ink > 0)
-    assert whole.primary
-    assert not a.primary
-    assert not b.primary
-    assert whole.pieces >= a.pieces | b.pieces
+    assert whole.is_whole
+    assert not a.is_whole
+    assert not b.is_whole
+    assert whole.component_ids >= a.component_ids | b.component_ids
 
 
 def test_a_row_of_touching_digits_is_offered_digit_by_digit() -> None:
@@ -134,7 +134,9 @@ def test_a_row_of_touching_digits_is_offered_digit_by_digit() -> None:
     found, _ = proposals_of(ink)
     picked = [best(found, box) for box in boxes]
     assert min(p.box.iou(b) for p, b in zip(picked, boxes, strict=True)) > 0.6
-    assert sum(len(p.pieces) for p in picked) == len(frozenset().union(*(p.pieces for p in picked)))
+    assert sum(len(p.component_ids) for p in picked) == len(
+        frozenset().union(*(p.component_ids for p in picked))
+    )
 
 
 def five(gap: int) -> tuple[Image, Box, Box]:
@@ -155,7 +157,7 @@ def test_a_five_and_its_separate_bar_are_offered_as_one(gap: int) -> None:
     found, _ = proposals_of(ink)
     joined = best(found, union((hook, bar)))
     assert joined.box == union((hook, bar))
-    assert len(joined.pieces) == 2
+    assert len(joined.component_ids) == 2
     assert best(found, hook).box == hook
     assert all(p.box != bar for p in found)
 
@@ -173,8 +175,8 @@ def test_a_zero_is_offered_with_the_speck_inside_it_and_first_without() -> None:
     cv2.circle(ink, (100, 100), 6, 255, -1)
     found, _ = proposals_of(ink)
     whole = [p for p in found if p.box == ring]
-    assert [p.ink for p in whole if p.primary] == [alone]
-    assert np.count_nonzero(ink) in [p.ink for p in whole if not p.primary]
+    assert [p.ink for p in whole if p.is_whole] == [alone]
+    assert np.count_nonzero(ink) in [p.ink for p in whole if not p.is_whole]
 
 
 def test_halves_of_a_broken_digit_are_offered_as_one() -> None:
@@ -235,7 +237,7 @@ def test_pieces_around_other_ink_are_a_frame_and_no_digit() -> None:
     assert any(p.box == around for p in proposals_of(empty)[0])
     digit = write(full, "5", 95, 100, 1.2, 4)
     found = proposals_of(full)[0]
-    assert any(p.box == digit and p.primary for p in found)
+    assert any(p.box == digit and p.is_whole for p in found)
     assert all(p.ink == np.count_nonzero(full) for p in found if p.box == around)
 
 
@@ -243,7 +245,7 @@ def test_digits_far_from_each_other_are_offered_by_themselves() -> None:
     ink = page()
     boxes = {write(ink, text, x, 120, 1.0) for text, x in (("1", 20), ("7", 90), ("3", 160))}
     found = proposals_of(ink)[0]
-    assert {p.box for p in found if p.primary} == boxes
+    assert {p.box for p in found if p.is_whole} == boxes
     assert all(p.box.w <= max(b.w for b in boxes) for p in found)
 
 

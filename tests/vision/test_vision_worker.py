@@ -13,8 +13,8 @@ from fakes import PATIENCE, wait_until
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Frame, Image
-from live_digits.vision.detection import Vision, find
-from live_digits.vision.worker import Looker, changed, thumbnail
+from live_digits.vision.detection import Detections, detect_candidates
+from live_digits.vision.worker import VisionWorker, changed, thumbnail
 
 PAPER = PipelineSettings()
 
@@ -28,13 +28,13 @@ class Counting:
         self.gate.set()
         self.fails = 0
 
-    def __call__(self, image: Image, settings: PipelineSettings) -> Vision:
+    def __call__(self, image: Image, settings: PipelineSettings) -> Detections:
         assert self.gate.wait(PATIENCE)
         self.seen.append(int(image[0, 0, 0]))
         if self.fails:
             self.fails -= 1
             raise ValueError("cannot see")
-        return find(image, settings)
+        return detect_candidates(image, settings)
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def eye() -> Counting:
 
 
 @pytest.fixture
-def looker(eye: Counting) -> Iterator[Looker]:
-    made = Looker(look=eye)
+def vision_worker(eye: Counting) -> Iterator[VisionWorker]:
+    made = VisionWorker(look=eye)
     made.start()
     yield made
     eye.gate.set()
@@ -60,39 +60,41 @@ def frame(number: int, image: Image | None = None) -> Frame:
     return Frame(image, number, number / 30, "test", 0.0)
 
 
-def take(looker: Looker) -> int:
-    look = looker.take(PATIENCE)
+def take(vision_worker: VisionWorker) -> int:
+    look = vision_worker.take(PATIENCE)
     assert look is not None
     return look.frame.seq
 
 
-def test_the_newest_frame_replaces_one_that_waits(looker: Looker, eye: Counting) -> None:
+def test_the_newest_frame_replaces_one_that_waits(
+    vision_worker: VisionWorker, eye: Counting
+) -> None:
     eye.gate.clear()
-    looker.submit(frame(1), PAPER)
-    wait_until(lambda: looker._asked is None, "the first frame to be taken")
+    vision_worker.submit(frame(1), PAPER)
+    wait_until(lambda: vision_worker._asked is None, "the first frame to be taken")
     for number in (40, 70, 120):
-        looker.submit(frame(number), PAPER)
+        vision_worker.submit(frame(number), PAPER)
     eye.gate.set()
     wait_until(lambda: len(eye.seen) == 2, "the second look")
-    while take(looker) != 120:  # the first may or may not be replaced before it is taken
+    while take(vision_worker) != 120:  # the first may or may not be replaced before it is taken
         pass
     assert eye.seen == [1, 120]
 
 
-def test_take_returns_at_once_where_nothing_is_asked(looker: Looker) -> None:
-    assert looker.take(PATIENCE) is None
-    assert looker.take(None) is None
+def test_take_returns_at_once_where_nothing_is_asked(vision_worker: VisionWorker) -> None:
+    assert vision_worker.take(PATIENCE) is None
+    assert vision_worker.take(None) is None
 
 
-def test_a_failure_is_kept_until_a_look_works(looker: Looker, eye: Counting) -> None:
+def test_a_failure_is_kept_until_a_look_works(vision_worker: VisionWorker, eye: Counting) -> None:
     eye.fails = 1
-    looker.submit(frame(1), PAPER)
-    assert looker.take(PATIENCE) is None
-    assert str(looker.error) == "cannot see"
-    looker.submit(frame(90), PAPER)
-    assert take(looker) == 90
-    assert looker.error is None
-    assert looker.failures == 1
+    vision_worker.submit(frame(1), PAPER)
+    assert vision_worker.take(PATIENCE) is None
+    assert str(vision_worker.error) == "cannot see"
+    vision_worker.submit(frame(90), PAPER)
+    assert take(vision_worker) == 90
+    assert vision_worker.error is None
+    assert vision_worker.failures == 1
 
 
 def noisy(page: Image, seed: int, sigma: float, light: float = 1.0) -> Image:
@@ -104,42 +106,44 @@ PAGE = DemoScene(1280, 720, seed=3).render(0)
 
 
 def test_a_page_at_rest_is_looked_at_once_for_all_its_noise(
-    looker: Looker, eye: Counting, monkeypatch: pytest.MonkeyPatch
+    vision_worker: VisionWorker, eye: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("live_digits.vision.worker.FRESH", 1e9)
     for number in range(6):
-        looker.submit(frame(number, noisy(PAGE, number, 4, 1 + 0.01 * (number % 3))), PAPER)
-        look = looker.take(PATIENCE)
+        vision_worker.submit(frame(number, noisy(PAGE, number, 4, 1 + 0.01 * (number % 3))), PAPER)
+        look = vision_worker.take(PATIENCE)
         assert look is not None
         assert look.frame.seq == number
         assert look.reused == (number > 0)
     assert len(eye.seen) == 1
 
 
-def test_other_sliders_look_again(looker: Looker, eye: Counting) -> None:
+def test_other_sliders_look_again(vision_worker: VisionWorker, eye: Counting) -> None:
     for settings in (PAPER, PipelineSettings(blur=9)):
-        looker.submit(frame(1, PAGE), settings)
-        assert take(looker) == 1
+        vision_worker.submit(frame(1, PAGE), settings)
+        assert take(vision_worker) == 1
     assert len(eye.seen) == 2
 
 
-def test_the_same_page_in_another_size_is_looked_at(looker: Looker, eye: Counting) -> None:
+def test_the_same_page_in_another_size_is_looked_at(
+    vision_worker: VisionWorker, eye: Counting
+) -> None:
     small = DemoScene(960, 540, seed=3).render(0)
     large = small.repeat(2, axis=0).repeat(2, axis=1)
     assert not changed(thumbnail(small), thumbnail(large))
     for number, image in enumerate((large, small)):
-        looker.submit(frame(number, image), PAPER)
-        assert take(looker) == number
+        vision_worker.submit(frame(number, image), PAPER)
+        assert take(vision_worker) == number
     assert len(eye.seen) == 2
 
 
 def test_a_page_at_rest_is_looked_at_again_after_a_while(
-    looker: Looker, eye: Counting, monkeypatch: pytest.MonkeyPatch
+    vision_worker: VisionWorker, eye: Counting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("live_digits.vision.worker.FRESH", 0.0)
     for number in range(3):
-        looker.submit(frame(number, PAGE), PAPER)
-        assert take(looker) == number
+        vision_worker.submit(frame(number, PAGE), PAPER)
+        assert take(vision_worker) == number
     assert len(eye.seen) == 3
 
 

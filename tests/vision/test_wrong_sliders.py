@@ -25,7 +25,7 @@ from live_digits.config.settings import (
 )
 from live_digits.core.types import Frame, Image
 from live_digits.reading.image_reader import read_picture
-from live_digits.vision.detection import MOST_BOXES, find
+from live_digits.vision.detection import MOST_BOXES, detect_candidates
 
 BARS = [option_of(PipelineSettings, name) for name in TRACKBARS]
 POSITIONS = st.tuples(
@@ -110,6 +110,6 @@ def test_grain_taken_for_edges_neither_holds_the_program_nor_fills_its_memory(pr
         profile=profile, blur=1, canny_low=0, canny_ratio=1, dilate_kernel=1, dilate_iterations=0
     )
     begun = time.monotonic()
-    assert len(find(image, open_wide).candidates) <= 4 * MOST_BOXES
+    assert len(detect_candidates(image, open_wide).candidates) <= 4 * MOST_BOXES
     read_within(image, open_wide, 7)
     assert time.monotonic() - begun < 30
