@@ -27,18 +27,16 @@ import numpy.typing as npt
 
 from live_digits.capture.image_files import load_picture
 from live_digits.config.settings import PipelineSettings
-from live_digits.core.types import Box, Floats, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Floats, Image
 from live_digits.training.evaluate import load_truth, truth_of
 from live_digits.training.glyphs import SIDE, Glyphs, leaned, redrawn
 from live_digits.training.marks import OTHER, Ids
 from live_digits.training.render import Page, page
-from live_digits.vision.detection import (
-    Detections,
-    detect_candidates,
-    extract_crops,
-    to_working_resolution,
-)
+from live_digits.vision.detection import detect_candidates, extract_crops
 from live_digits.vision.mnist_crop import normalise
+from live_digits.vision.paper import to_working_resolution
+from live_digits.vision.stages import Detections
 
 _OVERLAPS = (0.5, 0.7)
 _LEGIBLE, _SMOOTH = 0.8, 1.0

@@ -26,7 +26,8 @@ from live_digits.capture.image_files import load_picture
 from live_digits.capture.input_paths import is_video
 from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import Settings
-from live_digits.core.types import Box, Frame, Reading
+from live_digits.core.geometry import Box
+from live_digits.core.types import Frame, Reading
 from live_digits.hands.landmarks import LANDMARKS, Hand
 from live_digits.hands.mediapipe_landmarker import MediaPipeLandmarker
 from live_digits.hands.occlusion import OcclusionDetector

@@ -19,7 +19,8 @@ from pathlib import Path
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import Settings
-from live_digits.core.types import Box, Digit, Frame, Reading
+from live_digits.core.geometry import Box
+from live_digits.core.types import Digit, Frame, Reading
 from live_digits.reading import judge
 from live_digits.reading.questions import Prediction, answer_question, as_judge
 from live_digits.tracking.video_reader import VideoReader

@@ -28,7 +28,8 @@ from live_digits.training.fonts import load
 from live_digits.training.glyphs import Glyphs
 from live_digits.training.render import Page, page
 from live_digits.training.train import FONT_HELD
-from live_digits.vision.detection import WORKING_SIDE, detect_candidates
+from live_digits.vision.detection import detect_candidates
+from live_digits.vision.paper import WORKING_SIDE
 
 _LEAST_HEIGHT, _LEAST_DIGITS = 16, 3
 _OVERLAP = 0.5

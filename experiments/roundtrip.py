@@ -16,7 +16,8 @@ import cv2
 import numpy as np
 
 from live_digits.config.settings import PipelineSettings
-from live_digits.core.types import CROP_SIZE, NOT_A_DIGIT, Box, Floats, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import CROP_SIZE, NOT_A_DIGIT, Floats, Image
 from live_digits.reading.candidate_selection import select
 from live_digits.reading.cutouts import cut_out
 from live_digits.reading.judge import load

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from live_digits.api import DigitReader, Stream, read, stream
     from live_digits.config.settings import Settings
     from live_digits.core.errors import LiveDigitsError, ModelError, SourceError
-    from live_digits.core.types import Box, Digit, Reading
+    from live_digits.core.geometry import Box
+    from live_digits.core.types import Digit, Reading
 
 __all__ = [
     "Box",

@@ -12,8 +12,8 @@ from typing import Any
 
 from live_digits.app.display import Display
 from live_digits.app.state import LiveState, Notices
+from live_digits.capture.base import Source
 from live_digits.capture.image_files import save_png
-from live_digits.capture.sources import Source
 from live_digits.config.file import find_config, user_config_path, write_back
 from live_digits.config.settings import (
     TRACKBARS,
@@ -23,17 +23,18 @@ from live_digits.config.settings import (
     profile_defaults,
 )
 from live_digits.core.errors import LiveDigitsError, RecordingError, one_line
-from live_digits.core.types import HudStatus, Image
+from live_digits.core.types import Image
 from live_digits.display.keymap import Command
 from live_digits.display.renderer import FrameRenderer
 from live_digits.display.stage_views import contact_sheet
+from live_digits.display.status import HudStatus
 from live_digits.hands.controller import HandController
 from live_digits.reading.parameter_search import ParameterSearch
 from live_digits.reading.worker import InferenceWorker
 from live_digits.recording.controller import RecordingController
 from live_digits.recording.recorder import Recorder
 from live_digits.tracking.video_reader import VideoReader, labelled_crops
-from live_digits.vision.detection import Detections
+from live_digits.vision.stages import Detections
 
 _AIR_ON = "write in the air: index finger up, or pinch; open palm takes back"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from live_digits.capture import sources
+from live_digits.capture import camera
 from live_digits.config.file import find_config, load
 from live_digits.config.settings import Settings
 from live_digits.core.errors import LiveDigitsError, ModelError, one_line
@@ -109,7 +109,7 @@ def _fonts() -> Check:
 
 
 def _cameras() -> Check:
-    there = sources.list_cameras()
+    there = camera.list_cameras()
     if not there:
         return Check("cameras", False, "none connected; --source demo shows the built-in scene")
     return Check("cameras", True, ", ".join(f"{spec} ({name})" for spec, name in there))

@@ -19,13 +19,15 @@ from live_digits.app.outcome import RunResult, banner, failures
 from live_digits.app.state import LiveState, Notices
 from live_digits.app.statistics import RunStatistics
 from live_digits.app.thread_monitor import ThreadMonitor
-from live_digits.capture.sources import Source
+from live_digits.capture.base import Source
 from live_digits.config.settings import (
     Settings,
 )
 from live_digits.core.errors import LiveDigitsError
-from live_digits.core.types import Box, Classifier, Frame, HudStatus, Image, Reading
+from live_digits.core.geometry import Box
+from live_digits.core.types import Classifier, Frame, Image, Reading
 from live_digits.display.renderer import FrameRenderer
+from live_digits.display.status import HudStatus
 from live_digits.hands.controller import CLEAR, UNDO, HandController
 from live_digits.hands.worker import HandsWorker
 from live_digits.reading.parameter_search import LONGEST_STEP, ParameterSearch, SearchResult
@@ -33,7 +35,7 @@ from live_digits.reading.worker import InferenceWorker
 from live_digits.recording.controller import RecordingController
 from live_digits.recording.recorder import Recorder
 from live_digits.tracking.video_reader import VideoReader
-from live_digits.vision.detection import Detections
+from live_digits.vision.stages import Detections
 from live_digits.vision.worker import VisionWorker
 
 log = logging.getLogger("live_digits.app.live")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from live_digits.capture.sources import Source
+from live_digits.capture.base import Source
 from live_digits.core.errors import HandsError, LiveDigitsError, WorkerError, one_line
-from live_digits.core.types import RecordingSummary
 from live_digits.hands.worker import HandsWorker
 from live_digits.reading.worker import InferenceWorker
+from live_digits.recording.session import RecordingSummary
 from live_digits.vision.worker import VisionWorker
 
 

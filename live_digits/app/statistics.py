@@ -12,8 +12,9 @@ from typing import Any
 
 import live_digits
 from live_digits.core.process_memory import peak_memory
-from live_digits.core.types import HudStatus, Reading
+from live_digits.core.types import Reading
 from live_digits.core.worker import percentiles
+from live_digits.display.status import HudStatus
 from live_digits.reading.worker import InferenceStats
 
 KEPT = 65_536

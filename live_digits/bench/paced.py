@@ -18,7 +18,8 @@ from live_digits.app.statistics import peak_memory_mb
 from live_digits.bench.scenes import RATE, Scene, moving, resting
 from live_digits.bench.spread import percentile
 from live_digits.bench.variants import NO_SAVINGS, Forgetful, fitted, vision_of
-from live_digits.capture.sources import Demo, Source
+from live_digits.capture.base import Source
+from live_digits.capture.demo_source import DemoSource
 from live_digits.config.settings import Settings, SourceSettings
 from live_digits.core.types import Image, Reading
 from live_digits.hands.worker import open_hands
@@ -140,7 +141,7 @@ def _source(case: Case) -> tuple[Source, float]:
     else:
         playing, cost = _Played(scene, _KEPT[case.scene]), 0.0
     settings = SourceSettings(width=case.width, height=case.height, fps=case.fps)
-    return Demo(settings, scene=playing), cost
+    return DemoSource(settings, scene=playing), cost
 
 
 class _Full:

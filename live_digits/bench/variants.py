@@ -16,12 +16,15 @@ import numpy as np
 
 from live_digits.bench.spread import Stopwatch
 from live_digits.config.settings import Settings, profile_defaults
-from live_digits.core.types import Classifier, Floats, Frame, HudStatus, Image, Reading
+from live_digits.core.types import Classifier, Floats, Frame, Image, Reading
 from live_digits.display.overlay import draw
+from live_digits.display.status import HudStatus
 from live_digits.reading.questions import Question, answer_question, as_judge
 from live_digits.tracking.video_reader import TrackedFrame, VideoReader
-from live_digits.vision import detection
-from live_digits.vision.detection import Detections, detect_candidates, extract_crops, to_grey
+from live_digits.vision import paper
+from live_digits.vision.classic import to_grey
+from live_digits.vision.detection import detect_candidates, extract_crops
+from live_digits.vision.stages import Detections
 from live_digits.vision.worker import FRESH, changed, thumbnail
 
 VISION = (
@@ -84,7 +87,7 @@ def colours_first(image: Image) -> tuple[Image, float]:
     """The working picture by an area resize of the colours, grey afterwards: what
     `pipeline.working` was before."""
     height, width = image.shape[:2]
-    scale = min(1.0, detection.WORKING_SIDE / max(height, width))
+    scale = min(1.0, paper.WORKING_SIDE / max(height, width))
     if scale < 1:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
@@ -94,15 +97,15 @@ def colours_first(image: Image) -> tuple[Image, float]:
 @contextlib.contextmanager
 def vision_of(savings: Savings) -> Iterator[None]:
     """Has `pipeline.find` do without savings for a while. For one thread of the whole process."""
-    side, working = detection.WORKING_SIDE, detection.to_working_resolution
+    side, working = paper.WORKING_SIDE, paper.to_working_resolution
     try:
         if not savings.working:
-            detection.WORKING_SIDE = _NO_LIMIT
+            paper.WORKING_SIDE = _NO_LIMIT
         if not savings.grey_first:
-            detection.to_working_resolution = colours_first
+            paper.to_working_resolution = colours_first
         yield
     finally:
-        detection.WORKING_SIDE, detection.to_working_resolution = side, working
+        paper.WORKING_SIDE, paper.to_working_resolution = side, working
 
 
 class Forgetful(VideoReader):

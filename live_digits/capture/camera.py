@@ -26,7 +26,7 @@ from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Image, Mode, SourceInfo
 
-log = logging.getLogger("live_digits.capture.sources")
+log = logging.getLogger("live_digits.capture")
 
 _LIMITS = Timeouts()
 """The waiting times of a camera; the first frame's comes from the settings."""

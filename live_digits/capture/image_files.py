@@ -21,10 +21,11 @@ import numpy.typing as npt
 
 from live_digits import MOST_PIXELS as MOST_PIXELS
 from live_digits.core.errors import SourceError, one_line, too_many_pixels, without_address
+from live_digits.core.geometry import Box
 from live_digits.core.safe_yaml import read_bytes
-from live_digits.core.types import Box, Image
+from live_digits.core.types import Image
 
-log = logging.getLogger("live_digits.capture.sources")
+log = logging.getLogger("live_digits.capture")
 
 _STRIP = 2**20
 """Pixels of a picture with transparency that are laid over white at once."""

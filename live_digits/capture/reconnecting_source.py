@@ -25,7 +25,7 @@ from live_digits.core.errors import SourceError
 from live_digits.core.errors import one_line as said
 from live_digits.core.types import Image, Mode, Signal, SourceInfo
 
-log = logging.getLogger("live_digits.capture.sources")
+log = logging.getLogger("live_digits.capture")
 
 _REPORT = 30
 """Frames after which a live source logs its modes."""

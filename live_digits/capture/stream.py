@@ -34,7 +34,7 @@ from live_digits.core.isolated_process import end, exactly, kill_group, start_is
 from live_digits.core.sanitize import sanitize
 from live_digits.core.types import Image, Mode, SourceInfo
 
-log = logging.getLogger("live_digits.capture.sources")
+log = logging.getLogger("live_digits.capture")
 
 SCHEMES = ("rtsp", "rtsps", "http", "https")
 _LIMITS = Timeouts(attempt=4.0)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Frame, Image, Mode, Signal, SourceInfo
 
-log = logging.getLogger("live_digits.capture.sources")
+log = logging.getLogger("live_digits.capture")
 
 _QUEUE = 4
 """Frames that wait at most where every frame counts."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from live_digits.core.types import Mode
 
-log = logging.getLogger("live_digits.capture.sources")
+log = logging.getLogger("live_digits.capture")
 
 SYSFS = Path("/sys/class/video4linux")
 DEVICES = Path("/dev")

@@ -21,7 +21,7 @@ from live_digits.core.errors import SourceError, too_many_pixels, without_addres
 from live_digits.core.safe_files import regular_file
 from live_digits.core.types import Frame, Image
 
-log = logging.getLogger("live_digits.capture.sources")
+log = logging.getLogger("live_digits.capture")
 
 _LATE = 0.05
 """Seconds; a video frame that is later is dropped undrawn…"""

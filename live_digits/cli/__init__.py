@@ -148,7 +148,7 @@ def main() -> None:
         text = "".join(traceback.format_exception(type(e), e, e.__traceback__))
         print(_sanitized_lines(text.rstrip("\n")), file=sys.stderr, flush=True)
         code = 1
-    used = sys.modules.get("live_digits.capture.sources")
+    used = sys.modules.get("live_digits.capture.reconnecting_source")
     if used is not None and used.blocked_readers():
         # A read that blocks in a driver may return while Python takes itself apart, and would
         # crash the process then.

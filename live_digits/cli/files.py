@@ -64,7 +64,7 @@ def read(
     """Reads pictures, folders and videos, in order. Exit code 1: something was left out."""
     from live_digits.app.batch import CSV_HEADER, AnnotatedWriter, Batch
     from live_digits.capture.image_files import silence_opencv_log
-    from live_digits.capture.sources import expand_inputs
+    from live_digits.capture.input_paths import expand_inputs
 
     if json_ and csv:
         raise ConfigError("--json and --csv exclude each other; choose one")

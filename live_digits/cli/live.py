@@ -177,7 +177,7 @@ def _report(outcome: RunResult, stats: Path | None, *, quiet: bool, windowed: bo
 @app.command()
 def cameras() -> int:
     """Lists the cameras there are: number, name, modes. Disturbs none that is in use."""
-    from live_digits.capture.sources import describe_cameras
+    from live_digits.capture.camera import describe_cameras
 
     there = describe_cameras()
     for camera in there:

@@ -5,7 +5,7 @@ A frame's way: Frame → Vision (candidates, crops) → tracks → probabilities
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
@@ -13,22 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.core.errors import LiveDigitsError
+from live_digits.core.geometry import Box
 
 Image = npt.NDArray[np.uint8]
 """uint8, H×W (grey) or H×W×3 (BGR)."""
-
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
-
 CROP_SIZE = 28
 """Side of a crop, pixels: MNIST's."""
-
 AIR = "air"
 """The origin of digits that were written in the air."""
-
 NOT_A_DIGIT = 10
 """Index of the eleventh output."""
-
 CLASSES = 11
 
 
@@ -49,67 +45,6 @@ class Frame:
     arrived: float = 0.0
 
 
-_NARROW = 0.45
-"""Width over height."""
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """An upright rectangle in whole pixels of the frame; `x`, `y` is the top left corner."""
-
-    x: int
-    y: int
-    w: int
-    h: int
-
-    @property
-    def right(self) -> int:
-        return self.x + self.w
-
-    @property
-    def bottom(self) -> int:
-        return self.y + self.h
-
-    @property
-    def area(self) -> int:
-        return self.w * self.h
-
-    @property
-    def centre(self) -> tuple[float, float]:
-        return self.x + self.w / 2, self.y + self.h / 2
-
-    @property
-    def narrow(self) -> bool:
-        """Whether a crop of it would show next to nothing: a 1, a streak, an edge."""
-        return self.w < _NARROW * self.h
-
-    def iou(self, other: Box) -> float:
-        """Intersection over union, 0…1."""
-        w = min(self.right, other.right) - max(self.x, other.x)
-        h = min(self.bottom, other.bottom) - max(self.y, other.y)
-        if w <= 0 or h <= 0:
-            return 0.0
-        shared = w * h
-        return shared / (self.area + other.area - shared)
-
-    def clipped(self, width: int, height: int) -> Box:
-        """The part inside a picture of width × height; of no area where it lies outside."""
-        x, y = min(max(self.x, 0), width), min(max(self.y, 0), height)
-        return Box(x, y, max(0, min(self.right, width) - x), max(0, min(self.bottom, height) - y))
-
-    def moved(self, x: int, y: int) -> Box:
-        return Box(self.x + x, self.y + y, self.w, self.h)
-
-    def scaled(self, by: float) -> Box:
-        """The box in a picture `by` times as large; at least a pixel each way."""
-        x, y = round(self.x * by), round(self.y * by)
-        right, bottom = round(self.right * by), round(self.bottom * by)
-        return Box(x, y, max(1, right - x), max(1, bottom - y))
-
-    def as_list(self) -> list[int]:
-        return [self.x, self.y, self.w, self.h]
-
-
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A region of ink that may be one digit.
@@ -126,17 +61,6 @@ class Candidate:
     is_whole: bool = True
     ink: int = 0
     contrast: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class StageImages:
-    """The pictures between the steps, all uint8 grey at the working resolution."""
-
-    grey: Image
-    blur: Image
-    edges: Image
-    dilated: Image
-    ink: Image
 
 
 class Classifier(Protocol):
@@ -316,76 +240,3 @@ class Signal:
     outages: int = 0
     reconnects: int = 0
     lost_s: float = 0.0
-
-
-VIEWS = ("result", "grey", "blur", "edges", "dilated", "ink", "grid")
-"""The stage views, in the order of the key v."""
-
-
-@dataclass(frozen=True, slots=True)
-class GestureProgress:
-    """A gesture that is being made: its name, how far it has come (0…1), and where the hand is, as
-    shares of the picture's width and height."""
-
-    name: str
-    share: float
-    x: float
-    y: float
-
-
-@dataclass(frozen=True, slots=True)
-class AirDrawing:
-    """What is written in the air: strokes and the finger's tip as points of shares (0…1) of the
-    picture's width and height, and the number so far. `down`: the finger draws."""
-
-    number: str = ""
-    strokes: tuple[Floats, ...] = ()
-    tip: tuple[float, float] | None = None
-    down: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class HudStatus:
-    """What the overlay writes beside the picture."""
-
-    source: str = ""
-    width: int = 0
-    height: int = 0
-    fps: float = 0.0
-    latency_ms: float = 0.0
-    vision_ms: float = 0.0
-    vision_fps: float = 0.0
-    batch: int = 0
-    inference_ms: float = 0.0
-    dropped: int = 0
-    profile: str = "paper"
-    model: str = ""
-    view: str = "result"
-    frozen: bool = False
-    help: bool = False
-    recording_s: float | None = None
-    recording_dropped: int = 0
-    silent_s: float | None = None
-    """Seconds since the last frame of a source whose signal is gone."""
-    message: str = ""
-    error: str = ""
-    ring: GestureProgress | None = None
-    air: AirDrawing | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RecordingSummary:
-    """What a closed (or running) recording holds."""
-
-    path: str
-    frames: int
-    seconds: float
-    dropped: int
-
-    def as_json(self) -> Mapping[str, Any]:
-        return {
-            "path": self.path,
-            "frames": self.frames,
-            "seconds": round(self.seconds, 3),
-            "dropped": self.dropped,
-        }

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from live_digits.core.types import VIEWS
+VIEWS = ("result", "grey", "blur", "edges", "dilated", "ink", "grid")
+"""The stage views, in the order of the key v."""
 
 
 class Command(Enum):

@@ -12,15 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits.core.types import (
-    AirDrawing,
-    Box,
-    Digit,
-    GestureProgress,
-    HudStatus,
-    Image,
-    Reading,
-)
+from live_digits.core.geometry import Box
+from live_digits.core.types import Digit, Image, Reading
 from live_digits.display.drawing import (
     PAD,
     PLATE,
@@ -39,6 +32,7 @@ from live_digits.display.drawing import (
     wrap_text,
 )
 from live_digits.display.keymap import KEYMAP
+from live_digits.display.status import AirDrawing, GestureProgress, HudStatus
 
 _SURE = (150, 168, 24)
 """BGR: teal, for digits read with confidence."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from live_digits.core.types import VIEWS, HudStatus, Image, Reading
+from live_digits.core.types import Image, Reading
+from live_digits.display.keymap import VIEWS
 from live_digits.display.overlay import draw, draw_hud, draw_readings
 from live_digits.display.stage_views import stage_view
-from live_digits.vision.detection import Detections
+from live_digits.display.status import HudStatus
+from live_digits.vision.stages import Detections
 
 _SHRINK = cv2.INTER_LINEAR
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from live_digits.core.types import VIEWS, Image, StageImages
+from live_digits.core.types import Image
 from live_digits.display.drawing import (
     PAD,
     PLATE,
@@ -18,6 +18,8 @@ from live_digits.display.drawing import (
     text_size,
     unit_of,
 )
+from live_digits.display.keymap import VIEWS
+from live_digits.vision.stages import StageImages
 
 _CELL = 84
 _COLUMNS = 10

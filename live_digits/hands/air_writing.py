@@ -16,16 +16,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.core.types import (
-    AIR,
-    CROP_SIZE,
-    NOT_A_DIGIT,
-    AirDrawing,
-    Box,
-    Digit,
-    Floats,
-    Image,
-)
+from live_digits.core.geometry import Box
+from live_digits.core.types import AIR, CROP_SIZE, NOT_A_DIGIT, Digit, Floats, Image
+from live_digits.display.status import AirDrawing
 from live_digits.hands.gestures import INDEX_TIP, POINT, classify_pose, is_pinching
 from live_digits.hands.landmarks import Hand
 from live_digits.vision.mnist_crop import normalise

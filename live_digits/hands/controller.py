@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from live_digits.config.settings import Settings
-from live_digits.core.types import AirDrawing, Frame, GestureProgress, Image, Reading
+from live_digits.core.types import Frame, Image, Reading
+from live_digits.display.status import AirDrawing, GestureProgress
 from live_digits.hands.air_writing import AirWriter
 from live_digits.hands.gestures import GESTURES, GestureRecognizer
 from live_digits.hands.occlusion import OcclusionDetector, OcclusionMask

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.core.types import GestureProgress
+from live_digits.display.status import GestureProgress
 from live_digits.hands.landmarks import INDEX_KNUCKLE, LITTLE_KNUCKLE, WRIST, Hand
 
 GESTURES = ("open_palm", "fist", "thumb_up", "two_fingers")

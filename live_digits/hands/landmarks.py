@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.core.types import Box, Floats, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Floats, Image
 
 _Points = npt.NDArray[np.float64]
 LANDMARKS = 21

@@ -23,7 +23,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.core.types import Box, Floats, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Floats, Image
 from live_digits.hands.landmarks import MIDDLE_KNUCKLE, WRIST, Hand, covered, hidden_share
 
 _SAMPLES, CELLS = 2, 112

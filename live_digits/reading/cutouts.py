@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.core.types import CROP_SIZE, Floats, Image
-from live_digits.vision.detection import Detections, extract_crops
+from live_digits.vision.detection import extract_crops
+from live_digits.vision.stages import Detections
 
 SIDE = 48
 """Side of a surrounding, pixels: more shows finer strokes and costs time as its square."""

@@ -8,7 +8,8 @@ from live_digits.reading.cutouts import cut_out
 from live_digits.reading.questions import Judge, PlainJudge, as_judge
 from live_digits.reading.resolution import numbered, resolve_once
 from live_digits.reading.text_lines import reading_order
-from live_digits.vision.detection import Detections, detect_candidates
+from live_digits.vision.detection import detect_candidates
+from live_digits.vision.stages import Detections
 
 
 def read_picture(frame: Frame, settings: Settings, network: Classifier | Judge) -> Reading:

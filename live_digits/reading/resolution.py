@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from live_digits.config.settings import ReadingSettings
-from live_digits.core.types import NOT_A_DIGIT, Box, Candidate, Digit, Floats, Rejected
+from live_digits.core.geometry import Box
+from live_digits.core.types import NOT_A_DIGIT, Candidate, Digit, Floats, Rejected
 from live_digits.reading.candidate_selection import select
 from live_digits.reading.classes import REASONS, reason_of
 

@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable
 
 from live_digits.core.errors import LiveDigitsError, RecordingError, one_line
-from live_digits.core.types import RecordingSummary
 from live_digits.recording.recorder import JOIN_TIMEOUT, Recorder
+from live_digits.recording.session import RecordingSummary
 
 Begin = Callable[[], Recorder]
 """Begins a recording; may raise RecordingError, on whatever thread it is called."""

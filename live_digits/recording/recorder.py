@@ -33,7 +33,7 @@ import av
 import live_digits
 from live_digits.config.settings import RecordingSettings
 from live_digits.core.errors import RecordingError, one_line
-from live_digits.core.types import Image, Reading, RecordingSummary
+from live_digits.core.types import Image, Reading
 from live_digits.recording.session import (
     RAW,
     READINGS,
@@ -41,6 +41,7 @@ from live_digits.recording.session import (
     SESSION,
     VIDEO,
     JsonLinesFile,
+    RecordingSummary,
     free_mb,
     new_folder,
     part_name,

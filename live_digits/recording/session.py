@@ -426,3 +426,21 @@ def to_plain_yaml(value: Any) -> Any:
     if value is None or type(value) in (bool, int, float, str):
         return value
     return str(value)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordingSummary:
+    """What a closed (or running) recording holds."""
+
+    path: str
+    frames: int
+    seconds: float
+    dropped: int
+
+    def as_json(self) -> Mapping[str, Any]:
+        return {
+            "path": self.path,
+            "frames": self.frames,
+            "seconds": round(self.seconds, 3),
+            "dropped": self.dropped,
+        }

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.config.settings import TrackerSettings
-from live_digits.core.types import Box, Candidate, Track
+from live_digits.core.geometry import Box
+from live_digits.core.types import Candidate, Track
 
 _REACH = 0.6
 """A box may lie this far from where its track is expected, as a share of the box's size."""

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from live_digits.config.settings import PipelineSettings, ReadingSettings, Settings
-from live_digits.core.types import Box, Classifier, Digit, Frame, Image, Reading, Track
+from live_digits.core.geometry import Box
+from live_digits.core.types import Classifier, Digit, Frame, Image, Reading, Track
 from live_digits.reading.cutouts import cut_out
 from live_digits.reading.questions import (
     Judge,
@@ -24,7 +25,8 @@ from live_digits.reading.questions import (
 from live_digits.reading.text_lines import reading_order
 from live_digits.tracking.label_voting import LabelVoting
 from live_digits.tracking.tracker import CLOCK_ROUNDING, Tracker
-from live_digits.vision.detection import Detections, detect_candidates, extract_crops
+from live_digits.vision.detection import detect_candidates, extract_crops
+from live_digits.vision.stages import Detections
 
 RECHECK = 0.5
 """Seconds after which the crop of a track that is settled is looked at again."""

@@ -16,6 +16,7 @@ import numpy as np
 from live_digits.capture.image_files import Picture, open_picture
 from live_digits.config.settings import value_text
 from live_digits.core.errors import SourceError, one_line
+from live_digits.core.geometry import Box
 from live_digits.core.safe_files import replacing
 from live_digits.core.safe_yaml import read_bytes
 from live_digits.core.sanitize import sanitize
@@ -23,7 +24,6 @@ from live_digits.core.types import (
     CLASSES,
     CROP_SIZE,
     NOT_A_DIGIT,
-    Box,
     Classifier,
     Digit,
     Floats,

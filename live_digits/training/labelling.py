@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.config.settings import PipelineSettings
-from live_digits.core.types import NOT_A_DIGIT, Box, Candidate, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import NOT_A_DIGIT, Candidate, Image
 from live_digits.reading.classes import LETTER, MARK, PART
 from live_digits.reading.cutouts import Cutouts, cut_out
 from live_digits.training.marks import OTHER, Ids
 from live_digits.training.render import Page
-from live_digits.vision.detection import Detections, detect_candidates
+from live_digits.vision.detection import detect_candidates
 from live_digits.vision.mnist_crop import normalise
+from live_digits.vision.stages import Detections
 
 UNTAUGHT = -1
 """The label of what teaches nothing."""

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.core.types import Box, Floats, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Floats, Image
 from live_digits.training.marks import OTHER, Ids
 from live_digits.training.scenes import smooth, some
 

@@ -12,7 +12,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from live_digits.core.types import Box, Floats, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Floats, Image
 from live_digits.training import fonts
 
 KINDS = ("prose", "list", "bill", "form", "sums", "words")

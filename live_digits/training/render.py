@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.core.types import Box, Floats, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Floats, Image
 from live_digits.training import photograph, scenes, sheets
 from live_digits.training.glyphs import Glyphs, Scenery
 from live_digits.training.marks import (

@@ -17,10 +17,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits.core.types import Box, Doubles, Floats, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Doubles, Floats, Image
 from live_digits.vision.mnist_crop import stroke_width
 
-Labels = npt.NDArray[np.int32]
+LabelImage = npt.NDArray[np.int32]
 Sides = npt.NDArray[np.intp]
 
 MOST_PROPOSALS = 800
@@ -131,7 +132,7 @@ def union(boxes: Sequence[Box]) -> Box:
     return Box(x, y, right - x, bottom - y)
 
 
-def propose(blobs: Sequence[Blob], labels: Labels) -> tuple[Proposal, ...]:
+def propose(blobs: Sequence[Blob], labels: LabelImage) -> tuple[Proposal, ...]:
     """All proposals for the blobs of a picture. Cuts write new piece ids to `labels`."""
     found: dict[frozenset[int], Proposal] = {}
     wholes: list[tuple[Blob, bool]] = []
@@ -198,12 +199,12 @@ class _Inside:
     """What a frame, ring or bar holds: its `count` pieces from 1 on in the blob's box, and how high
     the highest is."""
 
-    layer: Labels
+    layer: LabelImage
     count: int
     high: int
 
 
-def _inside(blob: Blob, labels: Labels) -> _Inside | None:
+def _inside(blob: Blob, labels: LabelImage) -> _Inside | None:
     """A blob whose outline is a frame of its own: what is left without it is large enough to be
     read. None for any other."""
     b = blob.box
@@ -249,7 +250,9 @@ def _ink_below(own: Image, thick: float) -> npt.NDArray[np.bool_] | None:
     return np.asarray(np.arange(h)[:, None] > lowest - thick, np.bool_)
 
 
-def _cut(blobs: Sequence[Blob], labels: Labels, inner: Mapping[int, _Inside]) -> list[list[Slices]]:
+def _cut(
+    blobs: Sequence[Blob], labels: LabelImage, inner: Mapping[int, _Inside]
+) -> list[list[Slices]]:
     """Each blob in slices from left to right, one where no cut offers itself; and the same of each
     thing that it holds. All are cut in one go, side by side on a strip of `_AT.strip` rows."""
     if not blobs:
@@ -278,7 +281,9 @@ def _cut(blobs: Sequence[Blob], labels: Labels, inner: Mapping[int, _Inside]) ->
     return parts
 
 
-def _strip(blobs: Sequence[Blob], labels: Labels) -> tuple[list[tuple[int, int]], Floats, Floats]:
+def _strip(
+    blobs: Sequence[Blob], labels: LabelImage
+) -> tuple[list[tuple[int, int]], Floats, Floats]:
     """Where each blob lies on the strip, first column and width; its ink, and what a seam pays."""
     widths = [max(2, round(b.box.w * _AT.strip / b.box.h)) for b in blobs]
     starts = (np.cumsum([0, *widths[:-1]]) + np.arange(1, len(blobs) + 1)).tolist()
@@ -337,7 +342,7 @@ def _most_cuts(blob: Blob, inside: _Inside | None) -> int:
 
 
 def _parted(
-    blob: Blob, labels: Labels, seams: npt.NDArray[np.intp], fresh: int, inside: _Inside | None
+    blob: Blob, labels: LabelImage, seams: npt.NDArray[np.intp], fresh: int, inside: _Inside | None
 ) -> list[Slices]:
     """The blob between the seams, columns of the strip from the blob's left; and what it holds."""
     b = blob.box

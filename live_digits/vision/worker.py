@@ -17,8 +17,9 @@ import numpy as np
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Floats, Frame, Image
 from live_digits.core.worker import Worker
-from live_digits.vision.detection import Detections, detect_candidates
+from live_digits.vision.detection import detect_candidates
 from live_digits.vision.frame_difference import frame_difference
+from live_digits.vision.stages import Detections
 
 FRESH = 1.0
 """Seconds after which a page at rest is looked at again all the same: a pale, thin, slow stroke may

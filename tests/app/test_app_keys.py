@@ -24,8 +24,8 @@ from fakes import FakeSource
 
 from live_digits.config.file import load
 from live_digits.config.settings import PipelineSettings, profile_defaults
-from live_digits.core.types import VIEWS, Image
-from live_digits.display.keymap import Command
+from live_digits.core.types import Image
+from live_digits.display.keymap import VIEWS, Command
 from live_digits.vision.detection import detect_candidates
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")

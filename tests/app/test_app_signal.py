@@ -26,7 +26,7 @@ from fakes import (
 import av
 
 from live_digits.capture.connection_state import Timeouts
-from live_digits.capture.sources import blocked_readers
+from live_digits.capture.reconnecting_source import blocked_readers
 from live_digits.core.types import Image
 from live_digits.display.keymap import Command
 from live_digits.recording.session import VIDEO

@@ -20,7 +20,8 @@ from live_digits.config.settings import PipelineSettings, SourceSettings
 from live_digits.core.types import Image, Reading
 from live_digits.display.keymap import Command
 from live_digits.recording.video_writer import Mp4Writer
-from live_digits.vision.detection import Detections, detect_candidates
+from live_digits.vision.detection import detect_candidates
+from live_digits.vision.stages import Detections
 from live_digits.vision.worker import VisionWorker
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")

@@ -29,9 +29,9 @@ from fakes import FakeDevice, FakeDisplay
 
 from live_digits.app.display import Display
 from live_digits.app.live import App, RunOptions
+from live_digits.capture.base import Source
 from live_digits.capture.connection_state import Timeouts
 from live_digits.capture.demo_scene import DemoScene
-from live_digits.capture.sources import Source
 from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import (
     TRACKBARS,

@@ -19,7 +19,7 @@ from live_digits.bench.networks import BATCHES, Networks, measured
 from live_digits.bench.paced import Case, Paced
 from live_digits.bench.variants import NO_SAVINGS, vision_of
 from live_digits.core.isolated_process import isolated_python
-from live_digits.vision import detection
+from live_digits.vision import paper
 
 NOWHERE = Place(False, "", "nowhere")
 
@@ -141,5 +141,5 @@ def test_a_program_without_savings_is_one() -> None:
 
 def test_vision_without_savings_is_so_for_a_while() -> None:
     with vision_of(NO_SAVINGS):
-        assert detection.WORKING_SIDE > 10_000
-    assert detection.WORKING_SIDE < 10_000
+        assert paper.WORKING_SIDE > 10_000
+    assert paper.WORKING_SIDE < 10_000

@@ -32,7 +32,7 @@ from live_digits.bench.variants import (
 )
 from live_digits.config.settings import PROFILES, profile_defaults
 from live_digits.core import types
-from live_digits.vision import detection
+from live_digits.vision import detection, paper
 from live_digits.vision.worker import changed, thumbnail
 
 WIDE = 1280, 720
@@ -89,17 +89,17 @@ def test_colours_reduced_first_show_the_same_page() -> None:
 
 
 def test_savings_are_back_after_vision_without_them() -> None:
-    before = detection.WORKING_SIDE, detection.to_working_resolution
+    before = paper.WORKING_SIDE, paper.to_working_resolution
 
     def fails() -> None:
         with vision_of(NO_SAVINGS):
-            assert before[0] < detection.WORKING_SIDE
-            assert detection.to_working_resolution is not before[1]
+            assert before[0] < paper.WORKING_SIDE
+            assert paper.to_working_resolution is not before[1]
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
         fails()
-    assert (detection.WORKING_SIDE, detection.to_working_resolution) == before
+    assert (paper.WORKING_SIDE, paper.to_working_resolution) == before
 
 
 def test_a_page_at_rest_is_looked_at_once_or_each_time() -> None:

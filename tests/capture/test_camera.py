@@ -27,8 +27,8 @@ from source_kit import (
 
 from live_digits.capture import camera as cameras
 from live_digits.capture import reconnecting_source, sources, v4l2
-from live_digits.capture.camera import CameraInfo
-from live_digits.capture.sources import describe_cameras, list_cameras, open_source
+from live_digits.capture.camera import CameraInfo, describe_cameras, list_cameras
+from live_digits.capture.sources import open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 
@@ -64,7 +64,7 @@ def test_camera_is_asked_for_mjpg_and_size(
 ) -> None:
     monkeypatch.setattr(reconnecting_source, "_REPORT", 3)
     with (
-        caplog.at_level(logging.INFO, "live_digits.capture.sources"),
+        caplog.at_level(logging.INFO, "live_digits.capture"),
         running(open_source("0", SourceSettings(width=640, height=480, backend="any"))) as source,
     ):
         assert len(take(source, 4)) == 4

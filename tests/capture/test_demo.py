@@ -10,7 +10,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from live_digits.capture.demo_scene import DemoScene
-from live_digits.core.types import Box, Digit, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Digit, Image
 from live_digits.reading.text_lines import reading_order
 
 TIMES = (0.0, 1.7, 3.3, 8.1)

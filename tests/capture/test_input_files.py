@@ -25,10 +25,13 @@ from source_kit import (
 
 import av
 
-from live_digits.capture import image_files, input_paths, sources
-from live_digits.capture.sources import load_picture, open_source, to_stored, video_frames
+from live_digits.capture import file_sources, image_files, input_paths
+from live_digits.capture.image_files import load_picture, to_stored
+from live_digits.capture.sources import open_source
+from live_digits.capture.video_decoding import video_frames
 from live_digits.core.errors import SourceError
-from live_digits.core.types import Box, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Image
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 
@@ -276,7 +279,7 @@ def test_one_picture_repeats(tmp_path: Path) -> None:
 
 
 def test_folder_in_order_skips_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "PICTURE_SECONDS", 0.1)
+    monkeypatch.setattr(file_sources, "PICTURE_SECONDS", 0.1)
     for i, name in enumerate(("a2.png", "a10.png", "a1.png")):
         save(tmp_path / name, picture(100 + i))
     cut = tmp_path / "a3.png"

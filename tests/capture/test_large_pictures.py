@@ -20,7 +20,8 @@ from live_digits.capture.image_files import load_picture, open_picture
 from live_digits.capture.sources import open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
-from live_digits.core.types import Box, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Image
 
 GB = 10**9
 """What the default limit must hold in."""

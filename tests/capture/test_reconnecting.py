@@ -15,7 +15,7 @@ from fakes import FakeDevice, wait_until
 
 from live_digits.capture import reconnecting_source
 from live_digits.capture.connection_state import State, Timeouts
-from live_digits.capture.sources import blocked_readers
+from live_digits.capture.reconnecting_source import blocked_readers
 from live_digits.core.types import Frame
 
 QUICK = Timeouts(first=30.0, stale=0.3, lost=0.8, attempt=1.0, pauses=(0.02, 0.1))
@@ -202,7 +202,7 @@ def test_a_first_connection_that_fails_is_an_error(fault: str, said: str) -> Non
 
 
 def test_an_outage_is_logged_once_and_its_end(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "live_digits.capture.sources"), device() as source:
+    with caplog.at_level(logging.INFO, "live_digits.capture"), device() as source:
         next_frame(source)
         source.fault = "breaks"
         wait_until(lambda: source.state is State.LOST, "the loss")

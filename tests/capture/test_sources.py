@@ -23,7 +23,8 @@ from source_kit import (
 )
 
 from live_digits.capture import sources
-from live_digits.capture.sources import expand_inputs, is_picture, is_video, open_source
+from live_digits.capture.input_paths import expand_inputs, is_picture, is_video
+from live_digits.capture.sources import open_source
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Image
 

@@ -22,9 +22,9 @@ from source_kit import (
 )
 
 from live_digits.capture import stream
-from live_digits.capture.sources import open_source, redact
+from live_digits.capture.sources import open_source
 from live_digits.config.settings import SourceSettings
-from live_digits.core.errors import SourceError
+from live_digits.core.errors import SourceError, redact
 
 pytestmark = pytest.mark.usefixtures("no_proxy")
 

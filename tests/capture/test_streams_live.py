@@ -23,8 +23,9 @@ from program_kit import environment, program
 
 import av
 
+from live_digits.capture.base import Source
 from live_digits.capture.connection_state import State
-from live_digits.capture.sources import Source, open_source
+from live_digits.capture.sources import open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.types import Frame
 

@@ -30,7 +30,7 @@ from cli_kit import (
 )
 
 import live_digits
-from live_digits.capture import sources
+from live_digits.capture import camera
 from live_digits.cli import COMMANDS
 from live_digits.reading.classifier import models_folder
 
@@ -260,7 +260,7 @@ def test_doctor_tells_of_settings_that_are_wrong(shell: Shell) -> None:
 def test_cameras_are_listed(shell: Shell) -> None:
     done = shell("cameras")
     assert done.code == 0
-    there = sources.list_cameras()
+    there = camera.list_cameras()
     if there:
         named = [line for line in done.out.splitlines() if not line.startswith(" ")]
         assert named == [f"{spec}  {name}" for spec, name in there]

@@ -27,7 +27,8 @@ from cli_kit import (
     scene,
 )
 
-from live_digits.core.types import Box, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Image
 
 # --- read ---
 

@@ -21,7 +21,7 @@ from cli_kit import (
     recording_in,
 )
 
-from live_digits.capture import sources
+from live_digits.capture import camera
 from live_digits.recording.session import READINGS
 
 # --- run ---
@@ -66,7 +66,7 @@ def check_stats(stats: dict[str, Any]) -> None:
 
 
 def test_without_a_camera_it_shows_the_demo_and_says_so(shell: Shell) -> None:
-    if sources.list_cameras():
+    if camera.list_cameras():
         pytest.skip("a camera is connected")
     done = shell("--duration", "1", *SMALL)
     assert done.code == 0, done.err

@@ -17,16 +17,18 @@ from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import PipelineSettings, Settings
 from live_digits.core import worker
 from live_digits.core.errors import WorkerError
-from live_digits.core.types import Floats, HudStatus, Image, Reading
+from live_digits.core.types import Floats, Image, Reading
 from live_digits.core.worker import MOST_REPLACED
 from live_digits.display.keymap import Command
+from live_digits.display.status import HudStatus
 from live_digits.hands.landmarks import Hand
 from live_digits.hands.mediapipe_landmarker import Landmarker
 from live_digits.hands.worker import HandsWorker
 from live_digits.reading import parameter_search
 from live_digits.reading.parameter_search import SearchResult
 from live_digits.reading.worker import InferenceWorker
-from live_digits.vision.detection import Detections, detect_candidates
+from live_digits.vision.detection import detect_candidates
+from live_digits.vision.stages import Detections
 from live_digits.vision.worker import VisionWorker
 
 CROPS = np.zeros((1, 28, 28), np.uint8)

@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from overlay_kit import FULL, PATH, SIZES, STATUSES, Text, paper, reading, refused
 
-from live_digits.core.types import AIR, AirDrawing, Box, Digit, GestureProgress, HudStatus, Reading
+from live_digits.core.geometry import Box
+from live_digits.core.types import AIR, Digit, Reading
 from live_digits.display import overlay
 from live_digits.display.keymap import KEYMAP
 from live_digits.display.overlay import draw, draw_hud, draw_readings
+from live_digits.display.status import AirDrawing, GestureProgress, HudStatus
 
 # --- purity ---
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from overlay_kit import SIZES, Text, paper
 
-from live_digits.core.types import VIEWS, StageImages
 from live_digits.display import stage_views
+from live_digits.display.keymap import VIEWS
 from live_digits.display.stage_views import contact_sheet, stage_view
+from live_digits.vision.stages import StageImages
 
 # --- stage views ---
 

@@ -32,9 +32,8 @@ from live_digits.config.settings import (
     profile_defaults,
     slider_max,
 )
-from live_digits.core.types import VIEWS
 from live_digits.display import window
-from live_digits.display.keymap import KEYMAP, Command, command_of
+from live_digits.display.keymap import KEYMAP, VIEWS, Command, command_of
 from live_digits.display.window import PARAMETERS, SHEET, TITLE, slider_text
 from live_digits.recording.session import READINGS, SESSION
 

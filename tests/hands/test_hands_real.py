@@ -23,7 +23,8 @@ from hands_kit import (
 
 from live_digits.config.settings import Settings
 from live_digits.core.errors import HandsError
-from live_digits.core.types import Box, Frame, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Frame, Image
 from live_digits.hands import landmarks
 from live_digits.hands import worker as hand_worker
 from live_digits.hands.controller import HandController

@@ -12,7 +12,8 @@ from hands_kit import (
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from live_digits.core.types import Box, Floats
+from live_digits.core.geometry import Box
+from live_digits.core.types import Floats
 from live_digits.hands import landmarks
 from live_digits.hands.landmarks import Hand, covered, hidden
 

@@ -15,7 +15,8 @@ from fakes import PALM, hand
 
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import Settings
-from live_digits.core.types import Box, Classifier, Frame, Image, Reading
+from live_digits.core.geometry import Box
+from live_digits.core.types import Classifier, Frame, Image, Reading
 from live_digits.hands.landmarks import Hand
 from live_digits.hands.occlusion import OcclusionDetector, OcclusionMask
 from live_digits.reading import judge

@@ -11,7 +11,8 @@ import pytest
 from live_digits.capture import demo_scene
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import Settings
-from live_digits.core.types import Box, Classifier, Frame, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Classifier, Frame, Image
 from live_digits.reading import judge
 from live_digits.reading.image_reader import read_picture
 from live_digits.training import evaluate, labelling, render

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from page_kit import CLASSIC, PAPER, page, vision_of
 
 from live_digits.config.settings import PipelineSettings
-from live_digits.core.types import Box, Candidate, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Candidate, Image
 from live_digits.reading.cutouts import (
     NEAR,
     NEAR_CHANNELS,
@@ -23,7 +24,8 @@ from live_digits.reading.cutouts import (
     no_cutouts,
     shapes_of,
 )
-from live_digits.vision.detection import Detections, detect_candidates, extract_crops
+from live_digits.vision.detection import detect_candidates, extract_crops
+from live_digits.vision.stages import Detections
 
 DARK, GREY, OWN = 0, 1, 2
 """The channels of the windows."""

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from label_kit import LEFT, RIGHT, WHOLE, candidate, pages, rows
 
-from live_digits.core.types import NOT_A_DIGIT, Box, Candidate, Floats
+from live_digits.core.geometry import Box
+from live_digits.core.types import NOT_A_DIGIT, Candidate, Floats
 from live_digits.reading.classes import JUDGED, LETTER, MARK
 from live_digits.reading.neighbours import ASKED, NEIGHBOURS, OWN, PAIR, page_features
 

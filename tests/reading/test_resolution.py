@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from label_kit import LEFT, RIGHT, SETTINGS, WHOLE, candidate, pages, rows, split
 
 from live_digits.config.settings import ReadingSettings
-from live_digits.core.types import NOT_A_DIGIT, Box, Candidate, Digit, Floats, Rejected
+from live_digits.core.geometry import Box
+from live_digits.core.types import NOT_A_DIGIT, Candidate, Digit, Floats, Rejected
 from live_digits.reading.classes import JUDGED, LETTER, MARK, PART, REASONS, SIGN
 from live_digits.reading.resolution import Resolved, numbered, rejection, resolve_once
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from live_digits.core.types import Box, Digit
+from live_digits.core.geometry import Box
+from live_digits.core.types import Digit
 from live_digits.reading.text_lines import reading_order
 
 

@@ -403,7 +403,7 @@ def test_a_recording_killed_as_it_begins_is_mended(
         "from live_digits.recording import recorder\n"
         "def gone(*_):\n"
         "    os._exit(9)\n"
-        f"recorder.{'Lines' if at == 'readings' else 'save'} = gone\n"
+        f"recorder.{'JsonLinesFile' if at == 'readings' else 'save_session'} = gone\n"
         "from pathlib import Path\n"
         "begin(Path(sys.argv[1]))\n"
     )

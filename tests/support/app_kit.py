@@ -25,12 +25,13 @@ import av
 
 from live_digits.app.live import App, RunOptions
 from live_digits.app.outcome import RunResult
+from live_digits.capture.base import Source
 from live_digits.capture.demo_scene import DemoScene
-from live_digits.capture.sources import Source
 from live_digits.config.settings import HandsSettings, PipelineSettings, RecordingSettings, Settings
-from live_digits.core.types import Frame, HudStatus, Image, Reading
+from live_digits.core.types import Frame, Image, Reading
 from live_digits.display import overlay, renderer
 from live_digits.display.keymap import Command
+from live_digits.display.status import HudStatus
 from live_digits.hands.landmarks import Hand
 from live_digits.hands.worker import HandsWorker
 from live_digits.recording.session import READINGS, SESSION, VIDEO

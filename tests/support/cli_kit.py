@@ -19,7 +19,7 @@ from program_kit import environment, program
 import av
 
 from live_digits.capture.demo_scene import DemoScene
-from live_digits.core.types import Box
+from live_digits.core.geometry import Box
 from live_digits.recording.session import READINGS, SESSION, VIDEO
 from live_digits.recording.video_writer import Mp4Writer
 

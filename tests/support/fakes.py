@@ -200,7 +200,7 @@ class FakeJudge:
 
 
 class FakeSource:
-    """Stands for a camera or a file: a `live_digits.capture.sources.Source` without a thread.
+    """Stands for a camera or a file: a `live_digits.capture.base.Source` without a thread.
 
     Without `fps` it is a file in batch: every read hands out the next image at once, its `time`
     counting up from 0 by 1/30 s. With `fps` it is a camera: image k is there k/fps seconds after

@@ -7,7 +7,8 @@ from fakes import judged
 from hypothesis import strategies as st
 
 from live_digits.config.settings import ReadingSettings
-from live_digits.core.types import Box, Candidate, Floats
+from live_digits.core.geometry import Box
+from live_digits.core.types import Candidate, Floats
 from live_digits.reading.classes import JUDGED, MARK
 
 SETTINGS = ReadingSettings(confidence=0.6)

@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 import pytest
 
-from live_digits.core.types import Box, Digit, HudStatus, Image, Reading, Rejected
+from live_digits.core.geometry import Box
+from live_digits.core.types import Digit, Image, Reading, Rejected
+from live_digits.display.status import HudStatus
 
 SIZES = [(160, 120), (640, 480), (1920, 1080), (3840, 2160), (1080, 1920)]
 

@@ -10,8 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.config.settings import profile_defaults
-from live_digits.core.types import Box, Candidate, Image, StageImages
-from live_digits.vision.detection import Detections, detect_candidates
+from live_digits.core.geometry import Box
+from live_digits.core.types import Candidate, Image
+from live_digits.vision.detection import detect_candidates
+from live_digits.vision.stages import Detections, StageImages
 
 CLASSIC = profile_defaults("classic")
 PAPER = profile_defaults("paper")

@@ -15,7 +15,8 @@ import av
 
 from live_digits.config.settings import RecordingSettings
 from live_digits.core.errors import RecordingError
-from live_digits.core.types import Box, Digit, Image, Reading
+from live_digits.core.geometry import Box
+from live_digits.core.types import Digit, Image, Reading
 from live_digits.recording.recorder import Recorder
 from live_digits.recording.session import READINGS, SESSION, VIDEO
 

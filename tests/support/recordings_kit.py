@@ -18,7 +18,8 @@ from program_kit import environment, program
 import av
 
 from live_digits.config.settings import RecordingSettings
-from live_digits.core.types import Box, Digit, Image, Reading
+from live_digits.core.geometry import Box
+from live_digits.core.types import Digit, Image, Reading
 from live_digits.recording import session
 from live_digits.recording.recorder import Recorder
 from live_digits.recording.session import RAW, READINGS, SCRATCH, SESSION, TORN, VIDEO, parts

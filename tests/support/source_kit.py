@@ -19,8 +19,8 @@ import av
 
 from live_digits.capture import camera as cameras
 from live_digits.capture import sources
+from live_digits.capture.base import Source
 from live_digits.capture.connection_state import Timeouts
-from live_digits.capture.sources import Source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.types import Frame, Image
 

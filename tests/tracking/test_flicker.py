@@ -17,11 +17,12 @@ from label_kit import split
 from page_kit import vision_of
 
 from live_digits.config.settings import ReadingSettings, Settings
-from live_digits.core.types import Box, Candidate, Floats, Frame, Image, Reading
+from live_digits.core.geometry import Box
+from live_digits.core.types import Candidate, Floats, Frame, Image, Reading
 from live_digits.reading.classes import JUDGED, LETTER, PART
 from live_digits.reading.questions import Prediction, answer_question
 from live_digits.tracking.video_reader import VideoReader
-from live_digits.vision.detection import Detections
+from live_digits.vision.stages import Detections
 
 LOOKS = 15
 """Looks a second."""

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from label_kit import LEFT, RIGHT, SETTINGS, WHOLE, candidate, split
 
 from live_digits.config.settings import ReadingSettings
-from live_digits.core.types import Box, Candidate, Floats, Track
+from live_digits.core.geometry import Box
+from live_digits.core.types import Candidate, Floats, Track
 from live_digits.reading.classes import JUDGED, LETTER, MARK
 from live_digits.reading.questions import VOTES, Prediction
 from live_digits.reading.resolution import Resolved

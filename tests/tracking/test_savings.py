@@ -21,12 +21,14 @@ from live_digits.app.live import App, RunOptions
 from live_digits.app.outcome import RunResult
 from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
 from live_digits.config.settings import PipelineSettings, Settings
-from live_digits.core.types import Frame, HudStatus, Image, Reading
+from live_digits.core.types import Frame, Image, Reading
 from live_digits.display import overlay, renderer
 from live_digits.display.keymap import Command
+from live_digits.display.status import HudStatus
 from live_digits.reading.questions import answer_question, as_judge
 from live_digits.tracking.video_reader import VideoReader
-from live_digits.vision.detection import Detections, detect_candidates
+from live_digits.vision.detection import detect_candidates
+from live_digits.vision.stages import Detections
 from live_digits.vision.worker import VisionWorker
 
 pytestmark = pytest.mark.usefixtures("no_thread_stays")

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from live_digits.config.settings import TrackerSettings
-from live_digits.core.types import Box, Candidate, Track
+from live_digits.core.geometry import Box
+from live_digits.core.types import Candidate, Track
 from live_digits.tracking.tracker import CLOCK_ROUNDING, Tracker
 
 FPS = 30

@@ -14,14 +14,15 @@ from page_kit import CLASSIC
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.file import load
 from live_digits.config.settings import ReadingSettings, Settings
-from live_digits.core.types import Box, Digit, Frame, Image, Reading
+from live_digits.core.geometry import Box
+from live_digits.core.types import Digit, Frame, Image, Reading
 from live_digits.reading import classifier, judge
 from live_digits.reading.cutouts import Cutouts, cut_out
 from live_digits.reading.image_reader import read_picture
 from live_digits.reading.questions import VOTES, Prediction, answer_question, as_judge
 from live_digits.tracking import video_reader
 from live_digits.tracking.video_reader import RECHECK, TrackedFrame, VideoReader, read_video_frame
-from live_digits.vision.detection import Detections
+from live_digits.vision.stages import Detections
 
 FPS = 30
 SETTINGS = load()

@@ -10,7 +10,8 @@ import numpy.typing as npt
 import pytest
 from page_kit import vision_of
 
-from live_digits.core.types import Box, Candidate, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Candidate, Image
 from live_digits.reading.classes import LETTER, MARK, PART, SIGN
 from live_digits.training.labelling import UNTAUGHT, labelled, labels_of, read_as
 from live_digits.training.marks import OTHER

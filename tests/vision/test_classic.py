@@ -12,16 +12,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from page_kit import CLASSIC, distance, page
 
-from live_digits.core.types import Box, Image
-from live_digits.vision.detection import (
-    Detections,
-    blur_grey,
-    contour_boxes,
-    detect_candidates,
-    detect_edges,
-    dilate_edges,
-    extract_crops,
-)
+from live_digits.core.geometry import Box
+from live_digits.core.types import Image
+from live_digits.vision.classic import blur_grey, contour_boxes, detect_edges, dilate_edges
+from live_digits.vision.detection import detect_candidates, extract_crops
+from live_digits.vision.stages import Detections
 
 GREYS = hnp.arrays(np.uint8, hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=40))
 

@@ -12,7 +12,8 @@ from page_kit import CLASSIC, PAPER, page, read_only
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Image
 from live_digits.vision import segmentation
-from live_digits.vision.detection import detect_candidates, extract_crops, to_grey
+from live_digits.vision.classic import to_grey
+from live_digits.vision.detection import detect_candidates, extract_crops
 
 PROFILES = [pytest.param(CLASSIC, id="classic"), pytest.param(PAPER, id="paper")]
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import live_digits
-from live_digits.core.types import Box, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Image
 from live_digits.vision.mnist_crop import normalise, stroke_width
 
 INK = hnp.arrays(

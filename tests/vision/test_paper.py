@@ -11,11 +11,11 @@ import numpy.typing as npt
 import pytest
 from page_kit import PAPER, SIZES, distance, hostile, missed, page, shadowed
 
-from live_digits.core.types import Box, Image
-from live_digits.vision import illumination as inks
-from live_digits.vision import segmentation
+from live_digits.core.geometry import Box
+from live_digits.core.types import Image
+from live_digits.vision import denoising, segmentation
 from live_digits.vision.detection import detect_candidates, extract_crops
-from live_digits.vision.illumination import is_light_on_dark
+from live_digits.vision.polarity import is_light_on_dark
 
 
 def grained(grey: Image) -> Image:
@@ -90,15 +90,15 @@ def test_grain_is_measured_beside_ink_and_shadow(deviation: float) -> None:
     grey, _ = page(1280, 720)
     noise = np.random.default_rng(3).normal(0, deviation, grey.shape)
     noisy = np.clip(shadowed(grey) + noise, 0, 255).round().astype(np.uint8)
-    assert abs(inks.noise_sigma(noisy) - deviation) < 0.15 * deviation
-    assert not np.array_equal(inks.denoise(noisy), noisy)
+    assert abs(denoising.noise_sigma(noisy) - deviation) < 0.15 * deviation
+    assert not np.array_equal(denoising.denoise(noisy), noisy)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 40), (40, 2), (30, 30), (720, 1280)])
 def test_a_quiet_picture_is_not_softened(size: tuple[int, int]) -> None:
     quiet = np.full(size, 200, np.uint8)
     quiet[:: max(1, size[0] // 3)] = 60
-    assert inks.denoise(quiet) is quiet
+    assert denoising.denoise(quiet) is quiet
 
 
 def test_pale_digits_are_found_whole_in_a_poor_light() -> None:

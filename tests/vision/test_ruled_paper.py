@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from page_kit import PAPER, SIZES, crossed_lines, hostile, missed, page, squared
 
-from live_digits.core.types import Box
+from live_digits.core.geometry import Box
 from live_digits.vision.detection import detect_candidates
 from live_digits.vision.image_ops import threshold_mask
 from live_digits.vision.ruled_lines import detect_ruled_lines

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from live_digits.core.types import Box, Image
+from live_digits.core.geometry import Box
+from live_digits.core.types import Image
 from live_digits.vision.segmentation import MOST_PROPOSALS, Blob, Proposal, propose, union
 
 Labels = npt.NDArray[np.int32]

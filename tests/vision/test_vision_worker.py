@@ -13,7 +13,8 @@ from fakes import PATIENCE, wait_until
 from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Frame, Image
-from live_digits.vision.detection import Detections, detect_candidates
+from live_digits.vision.detection import detect_candidates
+from live_digits.vision.stages import Detections
 from live_digits.vision.worker import VisionWorker, changed, thumbnail
 
 PAPER = PipelineSettings()

@@ -25,7 +25,8 @@ from live_digits.config.settings import (
 )
 from live_digits.core.types import Frame, Image
 from live_digits.reading.image_reader import read_picture
-from live_digits.vision.detection import MOST_BOXES, detect_candidates
+from live_digits.vision.classic import MOST_BOXES
+from live_digits.vision.detection import detect_candidates
 
 BARS = [option_of(PipelineSettings, name) for name in TRACKBARS]
 POSITIONS = st.tuples(
