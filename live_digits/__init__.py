@@ -13,6 +13,8 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
+from live_digits.core.limits import MOST_PIXELS
+
 if TYPE_CHECKING:
     from live_digits.api import DigitReader, Stream, read, stream
     from live_digits.config.settings import Settings
@@ -35,8 +37,6 @@ __all__ = [
     "stream",
 ]
 
-MOST_PIXELS = 200_000_000
-"""A larger picture is refused before it is decoded."""
 # For a file whose header says another thing than its pixels do; OpenCV looks at its first import.
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST_PIXELS))
 
@@ -47,7 +47,8 @@ _HOMES = {
     "api": ("DigitReader", "Stream", "read", "stream"),
     "config.settings": ("Settings",),
     "core.errors": ("LiveDigitsError", "ModelError", "SourceError"),
-    "core.types": ("Box", "Digit", "Reading"),
+    "core.geometry": ("Box",),
+    "core.types": ("Digit", "Reading"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -24,9 +24,9 @@ from live_digits.config.settings import (
 )
 from live_digits.core.errors import LiveDigitsError, RecordingError, one_line
 from live_digits.core.types import Image
+from live_digits.display.contact_sheet import contact_sheet
 from live_digits.display.keymap import Command
 from live_digits.display.renderer import FrameRenderer
-from live_digits.display.stage_views import contact_sheet
 from live_digits.display.status import HudStatus
 from live_digits.hands.controller import HandController
 from live_digits.reading.parameter_search import ParameterSearch

@@ -15,8 +15,8 @@ from live_digits.capture import camera
 from live_digits.config.file import find_config, load
 from live_digits.config.settings import Settings
 from live_digits.core.errors import LiveDigitsError, ModelError, one_line
-from live_digits.display import window
-from live_digits.reading import classifier, judge
+from live_digits.display import desktop
+from live_digits.reading import judge, model_store
 
 _PACKAGES = ("opencv-contrib-python", "numpy", "ai-edge-litert", "av", "PyYAML", "ruamel.yaml")
 _EXTRAS = {"train": "tensorflow", "hands": "mediapipe"}
@@ -81,28 +81,28 @@ def _settings() -> Check:
 def _models() -> list[Check]:
     def look(name: str) -> str:
         net = judge.load(name)
-        card = classifier.read_card(classifier.find_model(name))
+        card = model_store.read_card(model_store.find_model(name))
         accuracy = card.get("metrics", {}).get("test_accuracy", {}).get("mnist")
         return f"{net.name}, {accuracy:.2%} of MNIST's test digits" if accuracy else net.name
 
-    names = classifier.list_models()
+    names = model_store.list_models()
     if not names:
-        missing = ModelError(f"none in {classifier.models_folder()}")
+        missing = ModelError(f"none in {model_store.models_folder()}")
         return [Check("models", False, str(missing), needed=True)]
     return [_tried(f"model {n}", partial(look, n), needed=True) for n in names]
 
 
 def _display() -> Check:
     def look() -> str:
-        window.check_display()
-        width, height = window.screen_size()
+        desktop.check_display()
+        width, height = desktop.screen_size()
         return f"{width}×{height}"
 
     return _tried("display", look)
 
 
 def _fonts() -> Check:
-    folder = window.find_fonts()
+    folder = desktop.find_fonts()
     if folder or os.name == "nt" or platform.system() == "Darwin":
         return Check("fonts for the sliders", True, str(folder or "the system's"))
     return Check("fonts for the sliders", False, "none: apt-get install fonts-dejavu-core")

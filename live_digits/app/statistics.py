@@ -11,39 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import live_digits
+from live_digits.core.durations import Durations, percentiles
 from live_digits.core.process_memory import peak_memory
 from live_digits.core.types import Reading
-from live_digits.core.worker import percentiles
 from live_digits.display.status import HudStatus
 from live_digits.reading.worker import InferenceStats
 
-KEPT = 65_536
-"""Durations kept of each kind, the newest: percentiles are theirs."""
 _REFRESH = 0.5
 """Seconds between new figures on the picture: numbers that race cannot be read."""
 _RATE_SPAN = 1.5
 """Seconds over which the frame rate is measured."""
 _NEWEST = 30
 """Frames that the figures on the picture are averaged over."""
-
-
-class Durations:
-    """Seconds, gathered one by one; summed up in milliseconds."""
-
-    def __init__(self) -> None:
-        self._values: deque[float] = deque(maxlen=KEPT)
-
-    def add(self, seconds: float) -> None:
-        self._values.append(seconds)
-
-    def recent(self, count: int) -> float:
-        """Mean of the newest `count`, seconds; 0 before the first."""
-        newest = [self._values[-1 - i] for i in range(min(count, len(self._values)))]
-        return sum(newest) / len(newest) if newest else 0.0
-
-    def percentiles(self) -> dict[str, float] | None:
-        """p50, p95 and p99 in milliseconds; None where nothing was measured."""
-        return percentiles(self._values)
 
 
 def process_start() -> float:

@@ -32,7 +32,7 @@ def place() -> Iterator[Place]:
     """The display at hand; else, on Linux with Xvfb, a virtual one that ends with the block; else
     none."""
     try:
-        from live_digits.display.window import check_display
+        from live_digits.display.desktop import check_display
 
         check_display()
     except DisplayError:

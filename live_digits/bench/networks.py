@@ -18,7 +18,7 @@ from live_digits.bench.spread import Spread, ratio, spread, take_turns
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.errors import LiveDigitsError, ModelError, one_line
 from live_digits.core.types import Image
-from live_digits.reading import classifier
+from live_digits.reading import classifier, model_store
 from live_digits.vision.detection import detect_candidates, extract_crops
 
 BATCHES = (1, 8, 64)
@@ -162,13 +162,13 @@ def _timed(work: Callable[[], object], crops_a_call: int, calls: int) -> _Way:
 
 def _litert(model: str, cut: Image, notes: list[str]) -> dict[_Key, _Way]:
     """The model's network, and every other .tflite in its folder."""
-    folder = classifier.find_model(model)
+    folder = model_store.find_model(model)
     ways: dict[_Key, _Way] = {}
-    for file in sorted(folder.glob("*.tflite"), key=lambda f: (f.name != classifier.LITERT, f)):
+    for file in sorted(folder.glob("*.tflite"), key=lambda f: (f.name != model_store.LITERT, f)):
         try:
-            content = classifier.read_verified(folder, file.name)
+            content = model_store.read_verified(folder, file.name)
             runtime = _runtime(content)
-            if file.name != classifier.LITERT:
+            if file.name != model_store.LITERT:
                 runtime += f" ({file.name})"
             ways |= _in_batches(model, runtime, content, cut)
         except LiveDigitsError as e:
@@ -194,7 +194,7 @@ def _keras(model: str, cut: Image, own: str) -> dict[_Key, _Way]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
-    path: Path = classifier.find_model(model) / classifier.KERAS
+    path: Path = model_store.find_model(model) / model_store.KERAS
     net = keras.models.load_model(path, compile=False)
     real = cut.astype(np.float32) / 255
 

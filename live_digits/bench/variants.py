@@ -24,8 +24,9 @@ from live_digits.tracking.video_reader import TrackedFrame, VideoReader
 from live_digits.vision import paper
 from live_digits.vision.classic import to_grey
 from live_digits.vision.detection import detect_candidates, extract_crops
+from live_digits.vision.frame_difference import has_changed, thumbnail
 from live_digits.vision.stages import Detections
-from live_digits.vision.worker import FRESH, changed, thumbnail
+from live_digits.vision.worker import FRESH
 
 VISION = (
     "compare", "grey", "light", "rulings", "blur", "edges", "dilated", "ink", "contours", "pieces",
@@ -180,7 +181,7 @@ class Way:
             return look()
         small = thumbnail(frame.image)
         last = self._last
-        same = last is not None and not changed(last[1], small) and frame.time - last[2] < FRESH
+        same = last is not None and not has_changed(last[1], small) and frame.time - last[2] < FRESH
         watch.lap("compare")
         if last is not None and same and not fresh:
             return last[0]

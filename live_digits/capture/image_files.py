@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from live_digits import MOST_PIXELS as MOST_PIXELS
 from live_digits.core.errors import SourceError, one_line, too_many_pixels, without_address
 from live_digits.core.geometry import Box
+from live_digits.core.limits import MOST_PIXELS
 from live_digits.core.safe_yaml import read_bytes
 from live_digits.core.types import Image
 

@@ -16,8 +16,8 @@ import numpy as np
 import av
 import av.error
 
-from live_digits import MOST_PIXELS
 from live_digits.core.errors import SourceError, too_many_pixels, without_address
+from live_digits.core.limits import MOST_PIXELS
 from live_digits.core.safe_files import regular_file
 from live_digits.core.types import Frame, Image
 

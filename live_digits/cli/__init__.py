@@ -19,14 +19,26 @@ from typing import Annotated, Any
 import typer
 
 from live_digits import __version__
-from live_digits.cli import files, live, models
-from live_digits.cli.common import app, print_status, write_out
+from live_digits.cli import bench, doctor, evaluate, read, recordings, run, train
+from live_digits.cli.console import print_status, write_out
+from live_digits.cli.options import app
 from live_digits.core.errors import LiveDigitsError, one_line
 from live_digits.core.isolated_process import isolate_pools
 from live_digits.core.libraries import missing_library
 from live_digits.core.sanitize import sanitize
 
-__all__ = ["COMMANDS", "files", "invoke", "live", "main", "models"]
+__all__ = [
+    "COMMANDS",
+    "bench",
+    "doctor",
+    "evaluate",
+    "invoke",
+    "main",
+    "read",
+    "recordings",
+    "run",
+    "train",
+]
 
 COMMANDS = ("run", "read", "recordings", "evaluate", "train", "bench", "doctor", "cameras")
 app.registered_commands.sort(key=lambda c: COMMANDS.index(getattr(c.callback, "__name__", "")))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from live_digits.core.errors import WorkerError
@@ -29,9 +29,6 @@ _IDLE = 0.25
 _STEP = 0.5
 """Seconds that count at most between two calls of `watch`: a process that was stopped, or a loop
 that was held up itself, says nothing of the worker."""
-
-_PERCENTILES = (50, 95, 99)
-
 Request = TypeVar("Request")
 Tool = TypeVar("Tool")
 Answer = TypeVar("Answer")
@@ -235,14 +232,3 @@ class Worker(ABC, Generic[Request, Tool, Answer]):
     def _give_up(self) -> None:
         self.failed = True
         self._asked = None
-
-
-def percentiles(seconds: Collection[float]) -> dict[str, float] | None:
-    """p50, p95 and p99 (nearest rank) in milliseconds; None of nothing."""
-    if not seconds:
-        return None
-    ordered = sorted(seconds)
-    return {
-        f"p{p}": round(1000 * ordered[min(len(ordered) - 1, len(ordered) * p // 100)], 3)
-        for p in _PERCENTILES
-    }

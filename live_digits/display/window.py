@@ -6,15 +6,9 @@ Qt ends the whole process.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import ctypes.util
-import os
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -30,6 +24,8 @@ from live_digits.config.settings import (
 )
 from live_digits.core.errors import DisplayError, one_line
 from live_digits.core.types import Image
+from live_digits.display.desktop import check_display, keep_events, prepare_fonts, screen_size
+from live_digits.display.drawing import PLATE, SOFT, WHITE
 from live_digits.display.keymap import Command, command_of
 
 TITLE = "live_digits"
@@ -38,106 +34,6 @@ SHEET = "live_digits: crops"
 _SHARE_OF_SCREEN = 0.9
 _SLIDERS, _LEAST_SHARE = 544, 0.6
 """Pixels that the sliders' window needs beside the picture, which takes this share at least."""
-_FALLBACK_SCREEN = (1280, 800)
-_FONT_FOLDERS = (
-    "/usr/share/fonts", "/usr/local/share/fonts", "~/.local/share/fonts", "~/.fonts",
-)  # fmt: skip
-_BEST_FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf")
-
-
-def check_display() -> None:
-    """Raises DisplayError where no window can be opened."""
-    if not sys.platform.startswith("linux"):
-        return
-    display = os.environ.get("DISPLAY", "")
-    if not display:
-        raise DisplayError(
-            "no display: DISPLAY is not set. Start from a desktop, or run with --no-window"
-        )
-    loaded = list(sys.modules)
-    if "av" in loaded and loaded.index("av") < loaded.index("cv2"):
-        raise DisplayError(
-            "PyAV was imported before OpenCV, whose windows hang then (each brings a libxcb of its "
-            "own): import cv2, or live_digits.app.live, first"
-        )
-    library = ctypes.util.find_library("xcb")
-    if library is None:
-        return
-    xcb = ctypes.CDLL(library)
-    xcb.xcb_connect.restype = ctypes.c_void_p
-    xcb.xcb_connect.argtypes = [ctypes.c_char_p, ctypes.c_void_p]
-    xcb.xcb_connection_has_error.argtypes = [ctypes.c_void_p]
-    xcb.xcb_disconnect.argtypes = [ctypes.c_void_p]
-    connection = xcb.xcb_connect(None, None)
-    failed = xcb.xcb_connection_has_error(connection)
-    xcb.xcb_disconnect(connection)
-    if failed:
-        raise DisplayError(
-            f"no display: nothing answers at DISPLAY={display}. Start from a desktop, or run with "
-            "--no-window"
-        )
-
-
-def _font_files() -> Iterator[Path]:
-    for folder in _FONT_FOLDERS:
-        root = Path(folder).expanduser()
-        if root.is_dir():
-            yield from sorted(root.rglob("*.ttf"))
-
-
-def find_fonts() -> Path | None:
-    """A folder with fonts for the sliders' labels: OpenCV's Linux wheel brings none."""
-    files = list(_font_files())
-    for name in _BEST_FONTS:
-        for file in files:
-            if file.name == name:
-                return file.parent
-    return files[0].parent if files else None
-
-
-def _prepare_fonts() -> None:
-    """Must come after `import cv2`, which sets the variable to a folder that does not exist."""
-    if sys.platform.startswith("linux"):
-        folder = find_fonts()
-        if folder:
-            os.environ["QT_QPA_FONTDIR"] = str(folder)
-        os.environ.setdefault("QT_LOGGING_RULES", "*.debug=false;qt.qpa.*=false;*.warning=false")
-
-
-def _keep_events() -> None:
-    """Must come before the first window.
-
-    OpenCV's wheel brings a libX11-xcb that does not fit a newer libX11: that takes X events away
-    from Qt, and a window whose first ones are lost stays black (one start in ten). The system's
-    own libX11-xcb, loaded first and for all, is the one that Qt then uses.
-    """
-    if sys.platform.startswith("linux"):
-        with contextlib.suppress(OSError):  # not installed: then so it must be
-            ctypes.CDLL("libX11-xcb.so.1", mode=ctypes.RTLD_GLOBAL)
-
-
-def screen_size() -> tuple[int, int]:
-    """Width and height of the screen in pixels; a small laptop's where the system does not say."""
-    if sys.platform == "win32":
-        user = ctypes.windll.user32
-        return int(user.GetSystemMetrics(0)), int(user.GetSystemMetrics(1))
-    if sys.platform.startswith("linux"):
-        library = ctypes.util.find_library("X11")
-        if library:
-            x11 = ctypes.CDLL(library)
-            x11.XOpenDisplay.restype = ctypes.c_void_p
-            x11.XOpenDisplay.argtypes = [ctypes.c_char_p]
-            display = x11.XOpenDisplay(None)
-            if display:
-                for name in ("XDefaultScreen", "XCloseDisplay"):
-                    getattr(x11, name).argtypes = [ctypes.c_void_p]
-                for name in ("XDisplayWidth", "XDisplayHeight"):
-                    getattr(x11, name).argtypes = [ctypes.c_void_p, ctypes.c_int]
-                screen = x11.XDefaultScreen(display)
-                size = x11.XDisplayWidth(display, screen), x11.XDisplayHeight(display, screen)
-                x11.XCloseDisplay(display)
-                return int(size[0]), int(size[1])
-    return _FALLBACK_SCREEN
 
 
 class Window:
@@ -147,8 +43,8 @@ class Window:
         """Opens nothing yet; `width` is the widest the picture is shown (0: what the screen
         allows). Raises DisplayError without a display."""
         check_display()
-        _prepare_fonts()
-        _keep_events()
+        prepare_fonts()
+        keep_events()
         self._limit = width
         self._settings = settings
         self._opened = False
@@ -286,20 +182,13 @@ def slider_text(name: str, settings: PipelineSettings) -> str:
     return str(value)
 
 
-_PANEL = (38, 34, 30)
-_PANEL_TEXT = (245, 245, 245)
-_PANEL_SOFT = (196, 190, 184)
-
-
 def _panel(values: Sequence[tuple[str, str]]) -> Image:
     """The sliders' values in words: a slider's position is not always its value."""
-    page = np.full((26 * len(values) + 18, 520, 3), _PANEL, np.uint8)
+    page = np.full((26 * len(values) + 18, 520, 3), PLATE, np.uint8)
     for i, (name, value) in enumerate(values):
         at = 26 * i + 28
         cv2.putText(
-            page, _label(name), (14, at), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _PANEL_SOFT, 1, cv2.LINE_AA
+            page, _label(name), (14, at), cv2.FONT_HERSHEY_SIMPLEX, 0.5, SOFT, 1, cv2.LINE_AA
         )
-        cv2.putText(
-            page, value, (250, at), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _PANEL_TEXT, 1, cv2.LINE_AA
-        )
+        cv2.putText(page, value, (250, at), cv2.FONT_HERSHEY_SIMPLEX, 0.5, WHITE, 1, cv2.LINE_AA)
     return page

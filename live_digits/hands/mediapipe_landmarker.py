@@ -13,10 +13,8 @@ import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
-import os
 import re
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +26,7 @@ import numpy as np
 
 from live_digits.core.errors import HandsError, MissingExtraError
 from live_digits.core.isolated_process import IsolatedProcess, IsolatedProcessError
+from live_digits.core.quiet_stderr import quiet_stderr
 from live_digits.core.safe_yaml import read_bytes
 from live_digits.core.types import Floats, Image
 from live_digits.hands.landmarks import LANDMARKS, Hand
@@ -47,7 +46,7 @@ the system's audio."""
 _ONLY_DRAWS = ("matplotlib", "matplotlib.pyplot")
 """What MediaPipe imports at once and uses only to draw. An empty module stands in: the real one
 takes settings from a file `matplotlibrc` in the working folder, and half a second."""
-_LOG_LINE = re.compile(rb"(INFO|WARNING|ERROR): |[IWEF]\d{4} \d\d:\d\d:")
+LOG_LINE = re.compile(rb"(INFO|WARNING|ERROR): |[IWEF]\d{4} \d\d:\d\d:")
 """How a line begins that MediaPipe's native library logs."""
 
 
@@ -89,7 +88,7 @@ class MediaPipeLandmarker:
             # Not by its path: that fails on Windows beyond ASCII.
             if content is None:
                 content = read_bytes(model, LARGEST)
-            with _quiet():
+            with quiet_stderr(LOG_LINE):
                 options = vision.HandLandmarkerOptions(
                     base_options=mediapipe.tasks.BaseOptions(model_asset_buffer=content),
                     running_mode=vision.RunningMode.VIDEO,
@@ -111,7 +110,7 @@ class MediaPipeLandmarker:
             image_format=mediapipe.ImageFormat.SRGB, data=cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
         )
         # The library logs once more when it meets its first hand.
-        with contextlib.nullcontext() if self._met else _quiet():
+        with contextlib.nullcontext() if self._met else quiet_stderr(LOG_LINE):
             found = self._task.detect_for_video(picture, self._time_ms)
         self._met = self._met or bool(found.hand_landmarks)
         height, width = image.shape[:2]
@@ -127,7 +126,7 @@ class MediaPipeLandmarker:
 
     def close(self) -> None:
         """Frees the model. May be called twice."""
-        with _quiet():
+        with quiet_stderr(LOG_LINE):
             self._task.close()
 
 
@@ -235,27 +234,3 @@ def _without_needless() -> Iterator[None]:
             spec = getattr(sys.modules.get(name), "__spec__", None)
             if spec is not None and isinstance(spec.loader, _Empty):
                 del sys.modules[name]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keeps the native library's log lines off stderr; all other lines come through, at the end.
-    It knows no level or switch of its own for them."""
-    try:
-        real = os.dup(2)
-    except OSError:  # a process without stderr has none to keep quiet
-        yield
-        return
-    try:
-        with tempfile.TemporaryFile() as kept:
-            os.dup2(kept.fileno(), 2)
-            try:
-                yield
-            finally:
-                os.dup2(real, 2)
-                kept.seek(0)
-                for line in kept:
-                    if not _LOG_LINE.match(line):
-                        os.write(real, line)
-    finally:
-        os.close(real)

@@ -12,7 +12,6 @@ import importlib.util
 import os
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,9 +20,11 @@ import cv2
 import numpy as np
 
 from live_digits.config.settings import HandsSettings
+from live_digits.core.durations import COPIED, Durations, percentiles
 from live_digits.core.errors import HandsError, MissingExtraError
+from live_digits.core.picture_fit import shrink
 from live_digits.core.types import Floats, Image
-from live_digits.core.worker import Worker, percentiles
+from live_digits.core.worker import Worker
 from live_digits.hands.landmarks import Hand, HandDetection
 from live_digits.hands.mediapipe_landmarker import (
     LOOK_SIZE,
@@ -54,8 +55,6 @@ _NICENESS = 10
 """How far the thread stands back (Linux): where cores are short it slows down, not the picture."""
 _PATIENCE = 10.0
 """Seconds that a look may take before it counts as hanging: the thread stands back."""
-_MOST_TIMES = 4096
-"""Durations kept for the statistics."""
 _Offer = tuple[Image, float]
 _Look = tuple[HandDetection, "Floats | None", bool]
 """What was seen, the thumbnail of it, and whether the landmarker was asked."""
@@ -99,7 +98,7 @@ class HandsWorker(Worker[_Offer, Landmarker, _Look]):
         self._before: Floats | None = None
         """The thumbnail of the last look."""
         self._frames = self._seen = 0
-        self._times: deque[float] = deque(maxlen=_MOST_TIMES)
+        self._times = Durations(COPIED)
 
     def offer(self, image: Image, time: float) -> None:
         """Gives the newest frame (uint8 BGR H×W×3, not written to any more; `time` in seconds, its
@@ -153,7 +152,7 @@ class HandsWorker(Worker[_Offer, Landmarker, _Look]):
             self._looked_at = request[1]
             self._frames += 1
             self._seen += bool(self._latest.hands)
-            self._times.append(seconds)
+            self._times.add(seconds)
 
     def _forget(self) -> None:
         self._latest, self._before = HandDetection(), None
@@ -165,21 +164,12 @@ class HandsWorker(Worker[_Offer, Landmarker, _Look]):
 
 def to_landmark_size(image: Image) -> Image:
     """`image` (uint8 H×W×3) with its longest side at most LOOK_SIZE."""
-    return _fitted(image, LOOK_SIZE)
+    return shrink(image, LOOK_SIZE)
 
 
 def thumbnail(image: Image) -> Floats:
     """What movement is told by: `image` (uint8 BGR H×W×3) in grey, float32, tiny."""
-    return np.asarray(cv2.cvtColor(_fitted(image, _MOTION_SIZE), cv2.COLOR_BGR2GRAY), np.float32)
-
-
-def _fitted(image: Image, longest: int) -> Image:
-    height, width = image.shape[:2]
-    scale = longest / max(height, width)
-    if scale >= 1:
-        return image
-    size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.cvtColor(shrink(image, _MOTION_SIZE), cv2.COLOR_BGR2GRAY), np.float32)
 
 
 def moved(before: Floats, now: Floats) -> bool:

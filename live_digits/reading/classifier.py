@@ -8,130 +8,30 @@ the process that runs it.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import os
-import sys
-import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
-from live_digits.core.errors import MissingExtraError, ModelError, one_line
+from live_digits.core.errors import ModelError, one_line
 from live_digits.core.isolated_process import IsolatedProcess, IsolatedProcessError
-from live_digits.core.package_data import data_folder
-from live_digits.core.safe_yaml import YAML_FAULTS, check_yaml, read_bytes
+from live_digits.core.quiet_stderr import quiet_stderr
 from live_digits.core.types import CLASSES, CROP_SIZE, Floats, Image
+from live_digits.reading.model_store import (
+    LITERT,
+    LONGEST_REASON,
+    find_model,
+    models_folder,
+    read_verified,
+)
 
-CARD = "card.yaml"
-LITERT = "model.tflite"
-KERAS = "model.keras"
-_SIZES = (1, 2, 4, 8, 16, 32, 64)
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64)
 """Batches are filled up to one of these, so that the runtime seldom makes its plan anew."""
-_LARGEST_CARD = 1_000_000
-_LARGEST_MODEL = 2**28
-"""Most bytes of a card and of a network."""
-_LONGEST = 300
-"""Longest reason that a message repeats."""
-
-_NOISE = b"INFO: "
-_STDERR = 2
-_quieting = threading.Lock()
 
 
-@contextlib.contextmanager
-def _without_noise() -> Iterator[None]:
-    """Holds back what the runtime's C++ writes to standard error and passes on all but its INFO
-    lines ("Created TensorFlow Lite XNNPACK delegate"); it has no switch of its own for them."""
-    with _quieting, contextlib.ExitStack() as stack:
-        try:
-            saved = os.dup(_STDERR)
-        except OSError:  # a windowed program has no standard error: nothing to hold back
-            yield
-            return
-        stack.callback(os.close, saved)
-        held = stack.enter_context(tempfile.TemporaryFile())
-        sys.stderr.flush()
-        os.dup2(held.fileno(), _STDERR)
-        try:
-            yield
-        finally:
-            os.dup2(saved, _STDERR)
-            held.seek(0)
-            kept = b"".join(line for line in held if not line.startswith(_NOISE))
-            if kept:
-                os.write(_STDERR, kept)
-
-
-def models_folder() -> Path:
-    """Where the models that come with the program lie."""
-    return data_folder() / "models"
-
-
-def list_models(folder: Path | None = None) -> tuple[str, ...]:
-    """The names of the models in `folder` (the program's own by default)."""
-    root = folder or models_folder()
-    if not root.is_dir():
-        return ()
-    return tuple(sorted(p.name for p in root.iterdir() if (p / CARD).is_file()))
-
-
-def find_model(name_or_path: str) -> Path:
-    """The model's folder. A name of the program's own models wins over a folder of that name."""
-    own = models_folder() / name_or_path
-    if name_or_path in list_models():
-        return own
-    with contextlib.suppress(RuntimeError, OSError):  # "~nobody", a name too long
-        path = Path(name_or_path).expanduser()
-        if path.is_dir():
-            return path
-    names = ", ".join(list_models()) or "none"
-    raise ModelError(
-        f"no model {name_or_path!r}: give one of these names: {names}, "
-        "or the path of a folder with model.tflite and card.yaml"
-    )
-
-
-def read_card(folder: Path) -> Mapping[str, Any]:
-    """The card of a model folder. Raises ModelError if there is none or it is no mapping."""
-    path = folder / CARD
-    try:
-        text = read_bytes(path, _LARGEST_CARD).decode("utf-8")
-        check_yaml(text)
-        card = yaml.safe_load(text)
-    except FileNotFoundError as e:
-        raise ModelError(f"{folder} is no model folder: it has no {CARD}") from e
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, *YAML_FAULTS) as e:
-        raise ModelError(f"{path} cannot be read: {one_line(e)[:_LONGEST]}") from e
-    if not isinstance(card, Mapping) or not isinstance(card.get("sha256"), Mapping):
-        raise ModelError(f"{path} is no model card: it has no list 'sha256' of the model's files")
-    return card
-
-
-def read_verified(folder: Path, file: str) -> bytes:
-    """The bytes of a model file, after a check against the card. Raises ModelError."""
-    expected = read_card(folder)["sha256"].get(file)
-    path = folder / file
-    if not isinstance(expected, str):
-        raise ModelError(f"{folder / CARD} names no sha256 of {file}; take a complete model folder")
-    try:
-        content = read_bytes(path, _LARGEST_MODEL)
-    except OSError as e:
-        raise ModelError(f"{path} cannot be read: {e.strerror or e}") from e
-    got = hashlib.sha256(content).hexdigest()
-    if got != expected.lower():
-        raise ModelError(
-            f"{path} is damaged or not the file its card describes: {len(content)} bytes, sha256 "
-            f"{got[:12]}…, the card says {expected[:12]}…; fetch or train the model again"
-        )
-    return content
-
-
-def _check_crops(crops: Image) -> None:
+def check_crops(crops: Image) -> None:
     if crops.dtype != np.uint8 or crops.ndim != 3 or crops.shape[1:] != (CROP_SIZE, CROP_SIZE):
         raise ValueError(f"crops are {crops.dtype} {crops.shape}, expected uint8 N×28×28")
 
@@ -159,7 +59,7 @@ class LiteRTClassifier:
     def classify(self, crops: Image) -> Floats:
         """uint8 N×28×28 → float32 N×11 probabilities; more than `batch` crops run in pieces.
         Raises ValueError for another shape or type."""
-        _check_crops(crops)
+        check_crops(crops)
         if not len(crops):
             return np.zeros((0, CLASSES), np.float32)
         self._own()
@@ -171,7 +71,7 @@ class LiteRTClassifier:
 
     def _check(self) -> None:
         """Builds the network once to see that its shapes fit, and drops it again."""
-        with _without_noise():
+        with quiet_stderr():
             interpreter = self._build()
             try:
                 interpreter.allocate_tensors()
@@ -206,7 +106,7 @@ class LiteRTClassifier:
             ) from e
 
     def _broken(self, error: Exception) -> ModelError:
-        why = one_line(error)[:_LONGEST]
+        why = one_line(error)[:LONGEST_REASON]
         return ModelError(f"model {self.name or LITERT} does not run: {why}; take another")
 
     def _own(self) -> None:
@@ -222,7 +122,7 @@ class LiteRTClassifier:
     def _run(self, crops: Image) -> Floats:
         """One call of the network on at most `batch` crops."""
         count = len(crops)
-        size = min(next((s for s in _SIZES if s >= count), self.batch), self.batch)
+        size = min(next((s for s in BATCH_SIZES if s >= count), self.batch), self.batch)
         try:
             if size != self._size:
                 self._size = 0
@@ -253,12 +153,14 @@ def quiet_interpreter(content: bytes, threads: int, name: str) -> Any:
         raise ModelError(
             f"the LiteRT runtime does not load ({e}); install it: pip install ai-edge-litert"
         ) from e
-    with _without_noise():
+    with quiet_stderr():
         try:
             interpreter = Interpreter(model_content=content, num_threads=threads)
             interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as e:
-            raise ModelError(f"model {name} is no LiteRT network: {one_line(e)[:_LONGEST]}") from e
+            raise ModelError(
+                f"model {name} is no LiteRT network: {one_line(e)[:LONGEST_REASON]}"
+            ) from e
     return interpreter
 
 
@@ -280,7 +182,7 @@ class IsolatedClassifier:
 
     def classify(self, crops: Image) -> Floats:
         """uint8 N×28×28 → float32 N×11 probabilities. Raises ModelError."""
-        _check_crops(crops)
+        check_crops(crops)
         try:
             found = self._network(crops, rows=len(crops), columns=CLASSES)
         except IsolatedProcessError as e:
@@ -307,42 +209,6 @@ def network_for(
     return lambda crops, _: network.classify(crops)
 
 
-class KerasClassifier:
-    """The same network in Keras, for comparison; importing TensorFlow takes seconds."""
-
-    def __init__(self, model: Path, *, name: str = "", batch: int = 64) -> None:
-        """`model`: a .keras file. Raises MissingExtraError without TensorFlow, ModelError for a
-        file that is no such network."""
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        try:
-            import keras
-            import tensorflow  # noqa: F401  (Keras's backend; its absence is what users meet)
-        except ImportError as e:
-            raise MissingExtraError("the Keras reference model", "train") from e
-        self.name = name
-        self.batch = batch
-        try:
-            self._model: Any = keras.models.load_model(model, compile=False, safe_mode=True)
-        except (OSError, ValueError, KeyError, TypeError) as e:
-            raise ModelError(f"{model} is no Keras model: {one_line(e)[:200]}") from e
-        shapes = tuple(self._model.input_shape), tuple(self._model.output_shape)
-        if shapes != ((None, CROP_SIZE, CROP_SIZE), (None, CLASSES)):
-            raise ModelError(
-                f"{model}: shapes are {shapes[0]} → {shapes[1]}, expected "
-                f"(None, {CROP_SIZE}, {CROP_SIZE}) → (None, {CLASSES})"
-            )
-
-    def classify(self, crops: Image) -> Floats:
-        """uint8 N×28×28 → float32 N×11 probabilities."""
-        if not len(crops):
-            return np.zeros((0, CLASSES), np.float32)
-        pieces = [
-            self._model(crops[start : start + self.batch].astype(np.float32) / 255, training=False)
-            for start in range(0, len(crops), self.batch)
-        ]
-        return np.concatenate([np.asarray(p, np.float32) for p in pieces])
-
-
 def load(
     name_or_path: str, *, threads: int = 1, batch: int = 64
 ) -> LiteRTClassifier | IsolatedClassifier:
@@ -352,10 +218,3 @@ def load(
     if folder.parent != models_folder():
         return IsolatedClassifier(content, name=folder.name, threads=threads, batch=batch)
     return LiteRTClassifier(content, name=folder.name, threads=threads, batch=batch)
-
-
-def load_keras(name_or_path: str, *, batch: int = 64) -> KerasClassifier:
-    """The same for the Keras file. Raises ModelError, MissingExtraError."""
-    folder = find_model(name_or_path)
-    read_verified(folder, KERAS)
-    return KerasClassifier(folder / KERAS, name=folder.name, batch=batch)

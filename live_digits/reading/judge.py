@@ -12,7 +12,7 @@ import numpy.typing as npt
 from live_digits.core.errors import ModelError, one_line
 from live_digits.core.isolated_process import IsolatedProcess, IsolatedProcessError
 from live_digits.core.types import CROP_SIZE, NOT_A_DIGIT, Candidate, Classifier, Floats, Image
-from live_digits.reading import classifier
+from live_digits.reading import classifier, model_store
 from live_digits.reading.classes import JUDGED
 from live_digits.reading.classifier import quiet_interpreter
 from live_digits.reading.cutouts import NEAR_CHANNELS, SHAPES, SIDE, WIDE_CHANNELS, Cutouts
@@ -295,11 +295,11 @@ def load(name_or_path: str, *, threads: int = 1, batch: int = 64) -> Classifier 
         ModelError: there is no such model, or it is damaged.
     """
     crops = classifier.load(name_or_path, threads=threads, batch=batch)
-    folder = classifier.find_model(name_or_path)
-    files = classifier.read_card(folder)["sha256"]
+    folder = model_store.find_model(name_or_path)
+    files = model_store.read_card(folder)["sha256"]
     if CONTEXT not in files or JUDGE not in files:
         return crops
-    foreign = folder.parent != classifier.models_folder()
-    context = ContextNetwork(classifier.read_verified(folder, CONTEXT), threads, batch, foreign)
-    judge = JudgeNetwork(classifier.read_verified(folder, JUDGE), threads, batch, foreign)
+    foreign = folder.parent != model_store.models_folder()
+    context = ContextNetwork(model_store.read_verified(folder, CONTEXT), threads, batch, foreign)
+    judge = JudgeNetwork(model_store.read_verified(folder, JUDGE), threads, batch, foreign)
     return LearnedJudge(crops, context, judge)

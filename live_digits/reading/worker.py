@@ -10,12 +10,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from live_digits.core.durations import COPIED, Durations
 from live_digits.core.types import Classifier
 from live_digits.core.worker import PATIENCE, Worker
 from live_digits.reading.questions import Judge, Prediction, Question, answer_question, as_judge
-
-_MOST_TIMES = 4096
-"""Durations kept for the statistics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class InferenceWorker(Worker[Question, Judge, tuple[Prediction, ...]]):
         super().__init__("inference", lambda: as_judge(load()), patience)
         self._answers: deque[Prediction] = deque()
         self._batches = self._crops = self._last = 0
-        self._times: deque[float] = deque(maxlen=_MOST_TIMES)
+        self._times = Durations(COPIED)
 
     def submit(self, question: Question) -> None:
         """Asks a question. Replaces what waits; an empty one does not."""
@@ -76,4 +74,4 @@ class InferenceWorker(Worker[Question, Judge, tuple[Prediction, ...]]):
         self._batches += 1
         self._crops += len(request)
         self._last = len(request)
-        self._times.append(seconds)
+        self._times.add(seconds)

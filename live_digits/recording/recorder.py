@@ -34,20 +34,18 @@ import live_digits
 from live_digits.config.settings import RecordingSettings
 from live_digits.core.errors import RecordingError, one_line
 from live_digits.core.types import Image, Reading
+from live_digits.recording.durable_files import JsonLinesFile, sync_folder, sync_path
 from live_digits.recording.session import (
     RAW,
     READINGS,
     SCRATCH,
     SESSION,
     VIDEO,
-    JsonLinesFile,
     RecordingSummary,
     free_mb,
     new_folder,
     part_name,
     save_session,
-    sync_folder,
-    sync_path,
     to_plain_yaml,
 )
 from live_digits.recording.video_writer import FAILURES, Mp4Writer

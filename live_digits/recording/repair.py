@@ -20,7 +20,8 @@ import av
 import av.error
 
 from live_digits.core.safe_files import open_regular, regular_file
-from live_digits.recording.session import TORN, sync
+from live_digits.recording.durable_files import sync
+from live_digits.recording.session import TORN
 
 log = logging.getLogger("live_digits.recording.repair")
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import os
 import re
 import secrets
@@ -20,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import yaml
@@ -28,6 +27,7 @@ import yaml
 from live_digits.core.errors import RecordingError, one_line
 from live_digits.core.safe_files import is_regular, odd_kind, open_regular, read_regular
 from live_digits.core.safe_yaml import YAML_FAULTS, UnsafeYamlError, check_yaml
+from live_digits.recording.durable_files import lock, sync
 
 VIDEO = "annotated.mp4"
 RAW = "raw.mp4"
@@ -37,9 +37,6 @@ SCRATCH = SESSION + ".new"
 """What session.yaml is written to before it takes its place."""
 TORN = ".torn"
 """Ends the name of a file that holds what a repair has cut away."""
-FRESH = 20.0
-"""Seconds after its last change that an unfinished session without a lock counts as being
-recorded, where the system has no locks."""
 MB = 1_000_000
 MOST_BYTES = 500_000
 """Bytes of a session.yaml at most; one of 4,000 parts has as many."""
@@ -48,8 +45,6 @@ MOST_BITS = 10_000
 MOST_FIGURE = 1e12
 """What a figure of a recording is at most: seconds, frames, pixels."""
 _DATE_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}_[0-9]{2}-[0-9]{2}-[0-9]{2}")
-_NO_SYNC = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
-_NO_LOCK = (errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK, errno.EINVAL)
 
 
 class SessionError(ValueError):
@@ -276,109 +271,9 @@ def save_session(folder: Path, content: Mapping[str, Any]) -> None:
         raise
 
 
-def sync(descriptor: int) -> None:
-    """Has the disk keep what was written so far. Does nothing where a file system cannot."""
-    try:
-        os.fsync(descriptor)
-    except OSError as e:
-        if e.errno not in _NO_SYNC:
-            raise
-
-
-def sync_folder(folder: Path) -> None:
-    """Has the disk keep a folder's names. Raises OSError."""
-    if sys.platform == "win32":  # it keeps them by itself and opens no folder
-        return
-    _sync_and_close(os.open(folder, os.O_RDONLY))
-
-
-def sync_path(path: Path) -> None:
-    """Has the disk keep a file as it is by now, by a descriptor of its own: the file's owners may
-    close theirs at any time. Raises OSError."""
-    _sync_and_close(open_regular(path, os.O_RDWR))
-
-
-def _sync_and_close(descriptor: int) -> None:
-    try:
-        sync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def lock(file: BinaryIO) -> bool:
-    """Marks readings.jsonl as being written by this process, until it is closed. False: another
-    process has marked it. True as well where the system has no such marks."""
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as e:
-        if e.errno not in _NO_LOCK:
-            raise
-    return True
-
-
-@contextlib.contextmanager
-def exclusive(folder: Path) -> Iterator[bool]:
-    """Keeps other programs off a session while it is repaired; gives False where one records it or
-    repairs it. Raises OSError."""
-    path = folder / READINGS
-    # A recording that begins right now has no readings yet.
-    if sys.platform == "win32" or not is_regular(path):
-        done = (
-            bool(odd_entries(folder))
-            or (load_session(folder / SESSION) or {}).get("ended") is not None
-        )
-        yield done or time.time() - last_change(folder) > FRESH
-        return
-    # What may only be read cannot be recorded into either.
-    able = os.access(path, os.W_OK)
-    descriptor = open_regular(path, os.O_RDWR if able else os.O_RDONLY)
-    with os.fdopen(descriptor, "r+b" if able else "rb") as file:
-        yield lock(file)
-
-
-def last_change(folder: Path) -> float:
-    """When a session was last written to, seconds since the epoch. Raises OSError."""
-    return max(os.lstat(p).st_mtime for p in (folder, *folder.iterdir()))
-
-
 def finite_number(value: Any) -> float:
     """A figure of session.yaml or readings.jsonl; 0 for what is none."""
     return float(value) if _figure(value) else 0.0
-
-
-class JsonLinesFile:
-    """The readings file: whole lines only, each in the file when `add` returns."""
-
-    def __init__(self, path: Path) -> None:
-        """Locks the file for this process as long as it is open. Raises OSError."""
-        self._file = open(path, "xb", buffering=0)  # noqa: SIM115
-        self._size = 0
-        lock(self._file)
-
-    def add(self, line: str) -> None:
-        """Writes a line, all of it or nothing. Raises OSError."""
-        data = line.encode("utf-8")
-        try:
-            written = self._file.write(data) or 0
-            if written < len(data):
-                # The disk is full when a rest remains; the second write says so.
-                written += self._file.write(data[written:]) or 0
-            if written < len(data):
-                raise OSError("the disk took only a part of a line")
-        except OSError:
-            with contextlib.suppress(OSError):
-                self._file.truncate(self._size)
-            raise
-        self._size += len(data)
-
-    def close(self) -> None:
-        self._file.close()
 
 
 def new_folder(base: Path, started: datetime, min_free_mb: int) -> Path:
@@ -444,3 +339,33 @@ class RecordingSummary:
             "seconds": round(self.seconds, 3),
             "dropped": self.dropped,
         }
+
+
+FRESH = 20.0
+"""Seconds after its last change that an unfinished session without a lock counts as being
+recorded, where the system has no locks."""
+
+
+@contextlib.contextmanager
+def exclusive(folder: Path) -> Iterator[bool]:
+    """Keeps other programs off a session while it is repaired; gives False where one records it or
+    repairs it. Raises OSError."""
+    path = folder / READINGS
+    # A recording that begins right now has no readings yet.
+    if sys.platform == "win32" or not is_regular(path):
+        done = (
+            bool(odd_entries(folder))
+            or (load_session(folder / SESSION) or {}).get("ended") is not None
+        )
+        yield done or time.time() - last_change(folder) > FRESH
+        return
+    # What may only be read cannot be recorded into either.
+    able = os.access(path, os.W_OK)
+    descriptor = open_regular(path, os.O_RDWR if able else os.O_RDONLY)
+    with os.fdopen(descriptor, "r+b" if able else "rb") as file:
+        yield lock(file)
+
+
+def last_change(folder: Path) -> float:
+    """When a session was last written to, seconds since the epoch. Raises OSError."""
+    return max(os.lstat(p).st_mtime for p in (folder, *folder.iterdir()))

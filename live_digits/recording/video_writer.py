@@ -24,6 +24,7 @@ import numpy as np
 import av
 from av.video.frame import PictureType
 
+from live_digits.core.picture_fit import letterbox
 from live_digits.core.safe_files import open_regular, regular_file
 from live_digits.core.types import Image
 
@@ -192,14 +193,7 @@ class Mp4Writer:
         black, an odd side repeats its last row or column."""
         height, width = image.shape[:2]
         if (width, height) != (self._width, self._height):
-            scale = min(self._width / width, self._height / height)
-            w = min(self._width, max(1, round(width * scale)))
-            h = min(self._height, max(1, round(height * scale)))
-            method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            x, y = (self._width - w) // 2, (self._height - h) // 2
-            canvas = np.zeros((self._height, self._width, 3), np.uint8)
-            canvas[y : y + h, x : x + w] = cv2.resize(image, (w, h), interpolation=method)
-            image = canvas
+            image = letterbox(image, self._width, self._height)
         if not self._lossless and (self._width % 2 or self._height % 2):
             image = np.pad(image, ((0, self._height % 2), (0, self._width % 2), (0, 0)), "edge")
         return image

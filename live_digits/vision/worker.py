@@ -11,25 +11,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
-import numpy as np
-
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Floats, Frame, Image
 from live_digits.core.worker import Worker
 from live_digits.vision.detection import detect_candidates
-from live_digits.vision.frame_difference import frame_difference
+from live_digits.vision.frame_difference import has_changed, thumbnail
 from live_digits.vision.stages import Detections
 
 FRESH = 1.0
 """Seconds after which a page at rest is looked at again all the same: a pale, thin, slow stroke may
 be below what tells change from noise."""
-_SAMPLED, _CELL = 480, 4
-"""Frames are compared by samples, about so many across, averaged in cells of so many each way."""
-_LEAST_CHANGE = 3.0
-"""Grey levels that a cell must change by at least."""
-_NOISES = 9.0
-"""... and so many times the median change: sensor noise changes every cell a little."""
 _PATIENCE = 10.0
 """Seconds that a look may take before it counts as hanging."""
 
@@ -43,26 +34,6 @@ class VisionResult:
     vision: Detections
     seconds: float
     reused: bool
-
-
-def thumbnail(image: Image) -> Floats:
-    """A small grey picture for comparison, float32, from samples: uint8 BGR H×W×3 or grey."""
-    h, w = image.shape[:2]
-    step = max(1, w // _SAMPLED)
-    size = max(1, w // step), max(1, h // step)
-    few = cv2.resize(image, size, interpolation=cv2.INTER_NEAREST)
-    green = few if few.ndim == 2 else cv2.extractChannel(few, 1)
-    cells = max(1, size[0] // _CELL), max(1, size[1] // _CELL)
-    real = np.asarray(green, np.float32)
-    return np.asarray(cv2.resize(real, cells, interpolation=cv2.INTER_AREA), np.float32)
-
-
-def changed(before: Floats, now: Floats) -> bool:
-    """Whether two thumbnails differ by more than noise and a common change of the light."""
-    if before.shape != now.shape:
-        return True
-    size, noise = frame_difference(before, now)
-    return bool(size.max() > max(_LEAST_CHANGE, _NOISES * noise))
 
 
 _Asked = tuple[Frame, PipelineSettings]
@@ -119,6 +90,6 @@ class VisionWorker(Worker[_Asked, _See, _Seen]):
         if last is not None:
             vision, known, before, at = last
             fresh = known == (settings, image.shape) and time.monotonic() - at < FRESH
-            if fresh and not changed(before, small):
+            if fresh and not has_changed(before, small):
                 return vision, True, None
         return tool(image, settings), False, small

@@ -45,8 +45,9 @@ from live_digits.config.settings import (
 )
 from live_digits.core.errors import DisplayError
 from live_digits.core.types import Classifier, Floats, Image, Reading
+from live_digits.display.desktop import check_display
 from live_digits.display.keymap import Command
-from live_digits.display.window import TITLE, Window, check_display
+from live_digits.display.window import TITLE, Window
 from live_digits.reading import judge
 from live_digits.recording import video_writer
 from live_digits.recording.session import READINGS, VIDEO

@@ -30,7 +30,7 @@ from live_digits.bench.starts import CV2, PICTURE, PYTHON
 from live_digits.bench.variants import CLASSIC, DEFAULT, NOTHING_SAVED
 from live_digits.core.errors import ConfigError, DisplayError
 from live_digits.core.isolated_process import isolated_python
-from live_digits.display.window import check_display
+from live_digits.display.desktop import check_display
 
 HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
 

@@ -48,10 +48,10 @@ def test_a_network_that_is_no_network_is_left_out_and_said(
 ) -> None:
     import yaml
 
-    from live_digits.reading import classifier
+    from live_digits.reading import model_store
 
     folder = tmp_path / "odd"
-    shutil.copytree(classifier.models_folder() / "dense", folder)
+    shutil.copytree(model_store.models_folder() / "dense", folder)
     (folder / "model_int8.tflite").write_bytes(b"no network")
     answer = measured({"models": [str(folder)], "keras": False, "seconds": 0.0})
     assert any("model_int8.tflite was left out" in note for note in answer["notes"])

@@ -33,7 +33,7 @@ from live_digits.bench.variants import (
 from live_digits.config.settings import PROFILES, profile_defaults
 from live_digits.core import types
 from live_digits.vision import detection, paper
-from live_digits.vision.worker import changed, thumbnail
+from live_digits.vision.frame_difference import has_changed, thumbnail
 
 WIDE = 1280, 720
 """More than the working resolution."""
@@ -191,4 +191,4 @@ def test_the_scene_at_rest_has_fresh_noise_and_no_change(size: tuple[int, int]) 
     pictures = [scene(n) for n in range(3)]
     for one, other in ((0, 1), (1, 2), (0, 2)):
         assert (pictures[one] != pictures[other]).mean() > 0.5
-        assert not changed(thumbnail(pictures[one]), thumbnail(pictures[other]))
+        assert not has_changed(thumbnail(pictures[one]), thumbnail(pictures[other]))

@@ -23,12 +23,12 @@ from wrong_kit import FUZZ_SECONDS, chunk, encoded, few, mutated, one_line, seed
 
 import av
 
-from live_digits import MOST_PIXELS
 from live_digits.capture import image_files, video_decoding
 from live_digits.capture.image_files import load_picture
 from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import PROFILES, PipelineSettings, Settings
 from live_digits.core.errors import SourceError
+from live_digits.core.limits import MOST_PIXELS
 from live_digits.core.types import Frame
 from live_digits.reading.image_reader import read_picture
 

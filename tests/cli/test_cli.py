@@ -32,7 +32,7 @@ from cli_kit import (
 import live_digits
 from live_digits.capture import camera
 from live_digits.cli import COMMANDS
-from live_digits.reading.classifier import models_folder
+from live_digits.reading.model_store import models_folder
 
 # --- bad input ---
 

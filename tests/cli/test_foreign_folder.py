@@ -15,7 +15,7 @@ from cli_kit import HAS_MATPLOTLIB, HAS_TENSORFLOW, Shell, draw
 from hands_kit import real_model
 from program_kit import ROOT
 
-from live_digits.reading.classifier import models_folder
+from live_digits.reading.model_store import models_folder
 
 STANDARD = (
     "ast", "base64", "codecs", "collections", "contextlib", "copyreg", "ctypes", "encodings",

@@ -27,7 +27,7 @@ from live_digits import cli
 from live_digits.app.doctor import Check
 from live_digits.capture import v4l2
 from live_digits.capture.camera import CameraInfo
-from live_digits.cli.common import LogProgress, print_table
+from live_digits.cli.console import LogProgress, print_table
 from live_digits.core.sanitize import json_line, sanitize
 from live_digits.display import drawing
 from live_digits.recording.session import READINGS, SESSION

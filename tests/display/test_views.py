@@ -9,8 +9,9 @@ import pytest
 from overlay_kit import SIZES, Text, paper
 
 from live_digits.display import stage_views
+from live_digits.display.contact_sheet import contact_sheet
 from live_digits.display.keymap import VIEWS
-from live_digits.display.stage_views import contact_sheet, stage_view
+from live_digits.display.stage_views import stage_view
 from live_digits.vision.stages import StageImages
 
 # --- stage views ---

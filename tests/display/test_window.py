@@ -32,7 +32,7 @@ from live_digits.config.settings import (
     profile_defaults,
     slider_max,
 )
-from live_digits.display import window
+from live_digits.display import desktop, window
 from live_digits.display.keymap import KEYMAP, VIEWS, Command, command_of
 from live_digits.display.window import PARAMETERS, SHEET, TITLE, slider_text
 from live_digits.recording.session import READINGS, SESSION
@@ -91,7 +91,7 @@ def test_the_systems_own_x11_library_hands_out_the_events(desk: Desk) -> None:
 def test_a_setting_without_a_slider_survives_a_sliders_move(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(window, "check_display", lambda: None)
+    monkeypatch.setattr(desktop, "check_display", lambda: None)
     monkeypatch.setattr(window, "TRACKBARS", tuple(n for n in TRACKBARS if n != "threshold"))
     settings = PipelineSettings(threshold=77, profile="classic")
     shown = window.Window(settings)
@@ -100,7 +100,7 @@ def test_a_setting_without_a_slider_survives_a_sliders_move(
 
 
 def test_the_sliders_have_labels_that_can_be_read(desk: Desk) -> None:
-    assert window.find_fonts() is not None, "apt-get install fonts-dejavu-core"
+    assert desktop.find_fonts() is not None, "apt-get install fonts-dejavu-core"
     sliders = desk.sliders()
     x, _, _, _ = desk.place(PARAMETERS)
     screen = desk.screen()

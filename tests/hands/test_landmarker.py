@@ -16,11 +16,12 @@ from hands_kit import (
     real_model,
 )
 
+from live_digits.core.quiet_stderr import quiet_stderr
 from live_digits.hands import mediapipe_landmarker
 
 
 def test_quiet_drops_log_lines_and_nothing_else(capfd: pytest.CaptureFixture[str]) -> None:
-    with mediapipe_landmarker._quiet():
+    with quiet_stderr(mediapipe_landmarker.LOG_LINE):
         os.write(2, b"INFO: [environment.cc:36] Creating\nmatters\n")
         os.write(2, b"W0000 00:00:1795552079.017121    5167 port.cc:153] noise\nWhat now\n")
     os.write(2, b"INFO: after\n")
@@ -28,7 +29,7 @@ def test_quiet_drops_log_lines_and_nothing_else(capfd: pytest.CaptureFixture[str
 
 
 def test_quiet_gives_stderr_back_after_an_error(capfd: pytest.CaptureFixture[str]) -> None:
-    with contextlib.suppress(ValueError), mediapipe_landmarker._quiet():
+    with contextlib.suppress(ValueError), quiet_stderr(mediapipe_landmarker.LOG_LINE):
         os.write(2, b"told\n")
         raise ValueError
     os.write(2, b"after\n")

@@ -18,18 +18,17 @@ import yaml
 
 import live_digits
 from live_digits.config.settings import ReadingSettings
+from live_digits.core import quiet_stderr
 from live_digits.core.errors import ModelError
 from live_digits.core.types import CLASSES, NOT_A_DIGIT, Image
-from live_digits.reading import classifier
-from live_digits.reading.classifier import (
+from live_digits.reading.classifier import LiteRTClassifier, load
+from live_digits.reading.keras_classifier import load_keras
+from live_digits.reading.model_store import (
     CARD,
     KERAS,
     LITERT,
-    LiteRTClassifier,
     find_model,
     list_models,
-    load,
-    load_keras,
     models_folder,
     read_card,
 )
@@ -325,7 +324,7 @@ def test_loading_and_reading_say_nothing() -> None:
 def test_what_the_runtime_says_in_earnest_is_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
     import os
 
-    with classifier._without_noise():
+    with quiet_stderr.quiet_stderr():
         os.write(2, b"INFO: nothing\nERROR: it burns\n")
     assert capfd.readouterr().err == "ERROR: it burns\n"
 

@@ -21,7 +21,7 @@ from wrong_kit import one_line
 
 from live_digits.core.errors import ModelError
 from live_digits.core.types import NOT_A_DIGIT, Candidate, Floats
-from live_digits.reading import classifier, judge
+from live_digits.reading import judge, model_store
 from live_digits.reading.classes import JUDGED, LETTER
 from live_digits.reading.cutouts import SHAPES, SIDE, Cutouts, cut_out, no_cutouts
 from live_digits.reading.judge import CONTEXT, JUDGE, ContextNetwork, JudgeNetwork, LearnedJudge
@@ -55,7 +55,7 @@ def files() -> dict[str, bytes]:
 @pytest.fixture
 def model(files: dict[str, bytes], tmp_path: Path) -> Path:
     """A model's folder with a judge."""
-    folder = Path(shutil.copytree(classifier.models_folder() / "dense", tmp_path / "model"))
+    folder = Path(shutil.copytree(model_store.models_folder() / "dense", tmp_path / "model"))
     signed(folder, files)
     return folder
 
@@ -215,7 +215,7 @@ def test_a_network_of_another_shape_is_one_clear_line(
     model: Path, files: dict[str, bytes], name: str
 ) -> None:
     other = {CONTEXT: JUDGE, JUDGE: CONTEXT}[name]
-    crops = (classifier.models_folder() / "dense" / "model.tflite").read_bytes()
+    crops = (model_store.models_folder() / "dense" / "model.tflite").read_bytes()
     for content in (files[other], crops):
         signed(model, {name: content})
         with pytest.raises(ModelError, match=r"expected .*; train the model again") as caught:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from wrong_kit import FUZZ_SECONDS, few, one_line
 
 from live_digits.core.errors import ModelError
-from live_digits.reading import classifier
+from live_digits.reading import classifier, model_store
 from live_digits.reading.classifier import IsolatedClassifier, LiteRTClassifier
 from live_digits.reading.worker import InferenceWorker
 
@@ -28,7 +28,7 @@ from live_digits.reading.worker import InferenceWorker
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A copy of the study's network, which is not trusted where it lies."""
-    return Path(shutil.copytree(classifier.models_folder() / "dense", tmp_path / "copy"))
+    return Path(shutil.copytree(model_store.models_folder() / "dense", tmp_path / "copy"))
 
 
 def signed(folder: Path, content: bytes) -> None:
@@ -46,8 +46,8 @@ def test_a_network_changed_by_one_byte_or_cut_is_refused(
 ) -> None:
     folder = tmp_path_factory.getbasetemp() / "torn"
     if not folder.exists():
-        shutil.copytree(classifier.models_folder() / "dense", folder)
-    good = (classifier.models_folder() / "dense" / "model.tflite").read_bytes()
+        shutil.copytree(model_store.models_folder() / "dense", folder)
+    good = (model_store.models_folder() / "dense" / "model.tflite").read_bytes()
     at = random.Random(seed).randrange(len(good))
     bad = good[:at] if cut else good[:at] + bytes([good[at] ^ 1]) + good[at + 1 :]
     (folder / "model.tflite").write_bytes(bad)

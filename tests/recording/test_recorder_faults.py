@@ -38,8 +38,9 @@ from recorder_kit import (
 from live_digits.core.errors import RecordingError
 from live_digits.core.types import Image, Reading
 from live_digits.recording import recorder
+from live_digits.recording.durable_files import JsonLinesFile
 from live_digits.recording.recorder import Recorder
-from live_digits.recording.session import RAW, JsonLinesFile
+from live_digits.recording.session import RAW
 from live_digits.recording.video_writer import Mp4Writer
 
 

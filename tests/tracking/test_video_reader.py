@@ -16,7 +16,7 @@ from live_digits.config.file import load
 from live_digits.config.settings import ReadingSettings, Settings
 from live_digits.core.geometry import Box
 from live_digits.core.types import Digit, Frame, Image, Reading
-from live_digits.reading import classifier, judge
+from live_digits.reading import classifier, judge, model_store
 from live_digits.reading.cutouts import Cutouts, cut_out
 from live_digits.reading.image_reader import read_picture
 from live_digits.reading.questions import VOTES, Prediction, answer_question, as_judge
@@ -131,7 +131,7 @@ def test_a_blank_picture_says_nothing(shade: int) -> None:
 
 
 @pytest.mark.parametrize("grain", [2.0, 6.0, 15.0])
-@pytest.mark.parametrize("name", classifier.list_models())
+@pytest.mark.parametrize("name", model_store.list_models())
 def test_a_noisy_blank_page_is_not_read(name: str, grain: float) -> None:
     noise = np.random.default_rng(7).normal(0, grain, (480, 640, 1))
     blank = np.clip(200 + noise, 0, 255).astype(np.uint8).repeat(3, axis=2)

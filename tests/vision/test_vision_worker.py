@@ -14,8 +14,9 @@ from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.types import Frame, Image
 from live_digits.vision.detection import detect_candidates
+from live_digits.vision.frame_difference import has_changed, thumbnail
 from live_digits.vision.stages import Detections
-from live_digits.vision.worker import VisionWorker, changed, thumbnail
+from live_digits.vision.worker import VisionWorker
 
 PAPER = PipelineSettings()
 
@@ -131,7 +132,7 @@ def test_the_same_page_in_another_size_is_looked_at(
 ) -> None:
     small = DemoScene(960, 540, seed=3).render(0)
     large = small.repeat(2, axis=0).repeat(2, axis=1)
-    assert not changed(thumbnail(small), thumbnail(large))
+    assert not has_changed(thumbnail(small), thumbnail(large))
     for number, image in enumerate((large, small)):
         vision_worker.submit(frame(number, image), PAPER)
         assert take(vision_worker) == number
@@ -157,13 +158,13 @@ def test_a_new_stroke_is_a_change_and_noise_is_none(width: int, height: int, sig
     x, y = width // 3, height // 2
     cv2.line(written, (x, y), (x + tall // 3, y + tall), (90, 90, 90), max(2, height // 240))
     before = thumbnail(noisy(page, 1, sigma))
-    assert not changed(before, thumbnail(noisy(page, 2, sigma, 1.02)))
-    assert changed(before, thumbnail(noisy(written, 2, sigma)))
+    assert not has_changed(before, thumbnail(noisy(page, 2, sigma, 1.02)))
+    assert has_changed(before, thumbnail(noisy(written, 2, sigma)))
 
 
 def test_a_page_that_drifts_by_a_few_pixels_has_changed() -> None:
-    assert changed(thumbnail(PAGE), thumbnail(np.roll(PAGE, 3, axis=1)))
+    assert has_changed(thumbnail(PAGE), thumbnail(np.roll(PAGE, 3, axis=1)))
 
 
 def test_another_size_has_changed() -> None:
-    assert changed(thumbnail(PAGE), thumbnail(PAGE[:360]))
+    assert has_changed(thumbnail(PAGE), thumbnail(PAGE[:360]))

@@ -1,4 +1,4 @@
-"""The commands of the live window, and of what it needs: run, cameras, doctor."""
+"""`live-digits run`: the window, or readings on standard output."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from live_digits.cli.common import (
+from live_digits.cli.console import print_status, show, show_json
+from live_digits.cli.options import (
     AutoOption,
     ConfigOption,
     FpsOption,
@@ -25,10 +26,7 @@ from live_digits.cli.common import (
     classifier_factory,
     ended_by_signals,
     open_hand_worker,
-    print_status,
     settings_of,
-    show,
-    show_json,
 )
 from live_digits.config.settings import HandsSettings, Settings
 from live_digits.core.errors import ConfigError
@@ -37,6 +35,7 @@ from live_digits.core.safe_files import open_target
 if TYPE_CHECKING:
     from live_digits.app.outcome import RunResult
     from live_digits.core.types import Reading
+
 
 SERVER_SECONDS = 10.0
 """How long a run lasts where there is no display and nothing else was asked for."""
@@ -172,33 +171,3 @@ def _report(outcome: RunResult, stats: Path | None, *, quiet: bool, windowed: bo
     for error in outcome.errors:
         print_status(f"live-digits: {error}")
     return 1 if outcome.errors else 0
-
-
-@app.command()
-def cameras() -> int:
-    """Lists the cameras there are: number, name, modes. Disturbs none that is in use."""
-    from live_digits.capture.camera import describe_cameras
-
-    there = describe_cameras()
-    for camera in there:
-        show(f"{camera.spec}  {camera.name}")
-        for line in camera.modes:
-            show(f"   {line}")
-        if camera.users:
-            show(f"   in use by {', '.join(camera.users)}")
-        if camera.note:
-            show(f"   {camera.note}")
-    if not there:
-        print_status("no camera is connected; --source demo shows the built-in scene")
-    return 0
-
-
-@app.command()
-def doctor() -> int:
-    """Says what works on this machine and what is missing. Exit code 1: the window cannot run."""
-    from live_digits.app.doctor import run_checks
-
-    checks = run_checks()
-    for check in checks:
-        show(f"{'ok ' if check.good else 'no '} {check.what}: {check.found}")
-    return 0 if all(c.good or not c.needed for c in checks) else 1
