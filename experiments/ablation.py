@@ -17,7 +17,7 @@ from pathlib import Path
 
 from live_digits.api import DigitReader
 from live_digits.config.settings import Settings
-from live_digits.training.evaluate import evaluate_folder
+from live_digits.evaluation.evaluate import evaluate_folder
 from live_digits.training.train import ADAMW_RATE, RECIPES, SMOOTHING, Recipe, train
 
 PAGES = 900

@@ -29,10 +29,10 @@ from live_digits.capture.image_files import load_picture
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.geometry import Box
 from live_digits.core.types import Floats, Image
-from live_digits.training.evaluate import load_truth, truth_of
-from live_digits.training.glyphs import SIDE, Glyphs, leaned, redrawn
-from live_digits.training.marks import OTHER, Ids
-from live_digits.training.render import Page, page
+from live_digits.evaluation.evaluate import load_truth, truth_of
+from live_digits.training.synthetic.drawn_page import Page, page
+from live_digits.training.synthetic.glyphs import SIDE, Glyphs, leaned, redrawn
+from live_digits.training.synthetic.symbols import OTHER, Ids
 from live_digits.vision.detection import detect_candidates, extract_crops
 from live_digits.vision.mnist_crop import normalise
 from live_digits.vision.paper import to_working_resolution

@@ -505,7 +505,7 @@ def measure_mnist(places: Places, name: str) -> tuple[str, Json]:
 
 
 def measure_fresh(places: Places, name: str) -> tuple[str, Json]:
-    from live_digits.training.data import normalised, test_arrays
+    from live_digits.training.datasets import normalised, test_arrays
 
     sets = {
         key: test_arrays(places.shared / "data" / file)

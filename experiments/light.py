@@ -20,9 +20,9 @@ from live_digits.capture.image_files import load_picture
 from live_digits.config.settings import Settings
 from live_digits.core.geometry import Box
 from live_digits.core.types import Frame, Image
+from live_digits.evaluation.evaluate import Tally, load_truth, paired, right_of, truth_of
 from live_digits.reading import judge
 from live_digits.reading.image_reader import read_picture
-from live_digits.training.evaluate import Tally, load_truth, paired, right_of, truth_of
 from live_digits.vision.paper import WORKING_SIDE
 
 Truth = Sequence[tuple[Box, int]]

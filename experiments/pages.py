@@ -21,12 +21,12 @@ import numpy as np
 from live_digits.capture import demo_scene
 from live_digits.config.settings import Settings
 from live_digits.core.types import Classifier, Frame
+from live_digits.evaluation.evaluate import f1_of, paired, right_of
 from live_digits.reading import judge
 from live_digits.reading.image_reader import read_picture
-from live_digits.training.evaluate import f1_of, paired, right_of
-from live_digits.training.fonts import load
-from live_digits.training.glyphs import Glyphs
-from live_digits.training.render import Page, page
+from live_digits.training.synthetic.drawn_page import Page, page
+from live_digits.training.synthetic.fonts import load
+from live_digits.training.synthetic.glyphs import Glyphs
 from live_digits.training.train import FONT_HELD
 from live_digits.vision.detection import detect_candidates
 from live_digits.vision.paper import WORKING_SIDE

@@ -22,7 +22,7 @@ from live_digits.reading.candidate_selection import select
 from live_digits.reading.cutouts import cut_out
 from live_digits.reading.judge import load
 from live_digits.reading.questions import Judge, as_judge
-from live_digits.training.data import mnist
+from live_digits.training.datasets import mnist
 from live_digits.vision.detection import detect_candidates
 
 _PAPER, _INK = 228, 45

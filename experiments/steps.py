@@ -26,14 +26,14 @@ import numpy as np
 
 from live_digits.config.settings import Settings
 from live_digits.core.types import Classifier, Frame, Image
+from live_digits.evaluation.evaluate import match
 from live_digits.reading.image_reader import read_picture
 from live_digits.reading.judge import load
-from live_digits.training import data
-from live_digits.training.evaluate import match
-from live_digits.training.fonts import load as load_fonts
-from live_digits.training.glyphs import Glyphs
-from live_digits.training.render import Page, page
+from live_digits.training import datasets
 from live_digits.training.sources import scenery, writing
+from live_digits.training.synthetic.drawn_page import Page, page
+from live_digits.training.synthetic.fonts import load as load_fonts
+from live_digits.training.synthetic.glyphs import Glyphs
 from live_digits.training.train import FONT_HELD, HOLD_OUT
 from live_digits.vision import detection, illumination, ruled_lines, segmentation
 from live_digits.vision.ruled_lines import RuledLines
@@ -133,12 +133,12 @@ def count(drawn: Page, network: Classifier, settings: Settings, tally: Tally) ->
 
 def held_glyphs(given: argparse.Namespace, say: Callable[[str], None]) -> Glyphs:
     """Digits, fonts, writing and pictures as training holds them out."""
-    sets = [data.mnist(given.mnist), *data.extras(given.sets, "train", say)]
-    held = data.split(sets, HOLD_OUT, 1)[1]
+    sets = [datasets.mnist(given.mnist), *datasets.extras(given.sets, "train", say)]
+    held = datasets.split(sets, HOLD_OUT, 1)[1]
     fonts = load_fonts(given.fonts, say).split(FONT_HELD)[1] if given.fonts else None
     written = writing(given.sets, say)[0]
     scenes = scenery(given.backgrounds, given.rooms)[0]
-    base = data.pool({s.name: (s.crops, s.labels) for s in held})
+    base = datasets.pool({s.name: (s.crops, s.labels) for s in held})
     return Glyphs(base.crops, base.labels, fonts, written, scenes)
 
 

@@ -19,11 +19,11 @@ import numpy as np
 from live_digits.config.settings import Settings
 from live_digits.core.types import Frame
 from live_digits.display.overlay import draw_readings
+from live_digits.evaluation.evaluate import f1_of, paired, right_of
+from live_digits.evaluation.text_pages import KINDS, page
 from live_digits.reading import judge
 from live_digits.reading.image_reader import read_picture
-from live_digits.training.evaluate import f1_of, paired, right_of
-from live_digits.training.fonts import SUFFIXES, files_of
-from live_digits.training.prose import KINDS, page
+from live_digits.training.synthetic.fonts import SUFFIXES, files_of
 
 
 def main() -> None:

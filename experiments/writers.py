@@ -12,7 +12,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from live_digits.api import DigitReader
-from live_digits.training.evaluate import Tally, load_truth, paired, right_of, truth_of
+from live_digits.evaluation.evaluate import Tally, load_truth, paired, right_of, truth_of
 
 
 def main() -> None:

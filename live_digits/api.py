@@ -26,7 +26,7 @@ import numpy as np
 from live_digits.capture.base import Source
 from live_digits.capture.image_files import Picture, open_picture
 from live_digits.capture.input_paths import expand_inputs, is_video
-from live_digits.capture.sources import open_source
+from live_digits.capture.open_source import open_source
 from live_digits.capture.video_decoding import video_frames
 from live_digits.config.settings import Settings
 from live_digits.core.errors import SourceError, redact

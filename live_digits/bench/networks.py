@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from live_digits.bench.samples import Spread, ratio, spread, take_turns
 from live_digits.bench.scenes import SCENES
-from live_digits.bench.spread import Spread, ratio, spread, take_turns
 from live_digits.config.settings import PipelineSettings
 from live_digits.core.errors import LiveDigitsError, ModelError, one_line
 from live_digits.core.types import Image

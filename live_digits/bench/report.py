@@ -11,16 +11,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from live_digits.bench import machine, starts
-from live_digits.bench.children import PartError, ask
+from live_digits.bench import machine, startup
 from live_digits.bench.display import Place, place
+from live_digits.bench.end_to_end import Case, Paced
 from live_digits.bench.machine import Machine
 from live_digits.bench.networks import Networks
-from live_digits.bench.paced import Case, Paced
+from live_digits.bench.samples import Spread, as_json, short, spread
 from live_digits.bench.scenes import DIGITS
-from live_digits.bench.spread import Spread, as_json, short, spread
 from live_digits.bench.stages import COUNTS, SIZES, Compared, Growth, compare, grow
-from live_digits.bench.starts import Starts
+from live_digits.bench.startup import Starts
+from live_digits.bench.subprocesses import PartError, ask
 from live_digits.bench.variants import (
     AFTER,
     CLASSIC,
@@ -224,7 +224,7 @@ def run(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Report:
             found = tried(_named(case), partial(_paced, case, where, folder))
             if found is not None:
                 paced.append(found)
-        started = tried("starts", lambda: starts.measure(*plan.starts, where, folder))
+        started = tried("starts", lambda: startup.measure(*plan.starts, where, folder))
     return Report(
         f"{begun:%Y-%m-%d %H:%M}", plan is QUICK, where.note, tuple(compared), growth, floor,
         networks, tuple(paced), no_hands, started, tuple(failures), machine.this_machine(load),

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from live_digits.bench.samples import Spread, as_json, by_stage, ratio, spread, take_turns
 from live_digits.bench.scenes import RATE, SCENES, Scene, frame_of
-from live_digits.bench.spread import Spread, as_json, by_stage, ratio, spread, take_turns
 from live_digits.bench.variants import CLASSIC, DEFAULT, VISION, Variant, Way
 from live_digits.core.types import Frame
 from live_digits.reading import judge

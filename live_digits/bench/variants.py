@@ -14,7 +14,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from live_digits.bench.spread import Stopwatch
+from live_digits.bench.samples import Stopwatch
 from live_digits.config.settings import Settings, profile_defaults
 from live_digits.core.types import Classifier, Floats, Frame, Image, Reading
 from live_digits.display.overlay import draw

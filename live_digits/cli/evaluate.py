@@ -52,7 +52,7 @@ def evaluate(
     json_: Annotated[bool, typer.Option("--json", help="the figures as one JSON object")] = False,
 ) -> int:
     """How well a model reads a digit set, or the whole program a folder of pictures."""
-    from live_digits.training import evaluate as ev
+    from live_digits.evaluation import evaluate as ev
 
     settings = settings_of(config, set_, profile, model)
     net = classifier_factory(settings)()
@@ -81,7 +81,7 @@ def evaluate(
 
 def _evaluate_folder(folder: Path, settings: Settings, net: Any, out: Path, as_json: bool) -> int:
     from live_digits.api import DigitReader
-    from live_digits.training import evaluate as ev
+    from live_digits.evaluation import evaluate as ev
 
     bar = progress_bar()
     with bar if sys.stderr.isatty() else contextlib.nullcontext():

@@ -85,7 +85,7 @@ def run(
     """The live window: boxes and digits over the moving picture. h shows the keys."""
     _writable(stats)
     from live_digits.app.live import App, RunOptions
-    from live_digits.capture.sources import open_source
+    from live_digits.capture.open_source import open_source
 
     logging.getLogger("live_digits").setLevel(logging.INFO)
     settings = settings_of(config, set_, profile, model, width=width, height=height, fps=fps)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.core.types import CLASSES, CROP_SIZE, Floats
-from live_digits.training import data
-from live_digits.training.augment import Strength, augment
+from live_digits.training import datasets
+from live_digits.training.augmentation import Strength, augment
 
 Indices = npt.NDArray[np.int64]
 
@@ -29,14 +29,16 @@ class Batches:
     seed. Crops of drawn pages have been through much already and are changed less."""
 
     def __init__(
-        self, pool: data.Pool, seed: int, changed: bool = True, smoothing: float = 0.0
+        self, pool: datasets.Pool, seed: int, changed: bool = True, smoothing: float = 0.0
     ) -> None:
         """`changed`: crops are changed at random each time they are seen. `smoothing`: share of a
         label that is spread over all classes."""
         self._pool, self._seed = pool, seed
         self._changed, self._smoothing = changed, smoothing
         pages = [
-            i for i, name in enumerate(pool.sources) if name in (data.PAGE_DIGITS, data.PAGE_OTHERS)
+            i
+            for i, name in enumerate(pool.sources)
+            if name in (datasets.PAGE_DIGITS, datasets.PAGE_OTHERS)
         ]
         self._gentle = np.isin(pool.source, pages)
         self._order = (-1, np.zeros(0, np.int64))

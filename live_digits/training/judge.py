@@ -20,7 +20,7 @@ from live_digits.reading.cutouts import Cutouts
 from live_digits.reading.neighbours import page_features
 from live_digits.training import judge_networks as networks
 from live_digits.training.labelling import read_as
-from live_digits.training.models import keras_module
+from live_digits.training.networks import keras_module
 from live_digits.training.page_set import Sample, Told
 
 BATCH = 256

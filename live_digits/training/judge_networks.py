@@ -14,7 +14,7 @@ from live_digits.core.types import CLASSES, CROP_SIZE
 from live_digits.reading.classes import JUDGED
 from live_digits.reading.cutouts import NEAR_CHANNELS, SHAPES, SIDE, WIDE_CHANNELS
 from live_digits.reading.neighbours import NEIGHBOURS, OWN, PAIR
-from live_digits.training.models import keras_module
+from live_digits.training.networks import keras_module
 
 _NEAR, _WIDE = (16, 32, 48, 64), (16, 32, 48, 48)
 """Filters of each window's convolutions, each of which halves it."""

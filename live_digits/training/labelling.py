@@ -13,8 +13,8 @@ from live_digits.core.geometry import Box
 from live_digits.core.types import NOT_A_DIGIT, Candidate, Image
 from live_digits.reading.classes import LETTER, MARK, PART
 from live_digits.reading.cutouts import Cutouts, cut_out
-from live_digits.training.marks import OTHER, Ids
-from live_digits.training.render import Page
+from live_digits.training.synthetic.drawn_page import Page
+from live_digits.training.synthetic.symbols import OTHER, Ids
 from live_digits.vision.detection import detect_candidates
 from live_digits.vision.mnist_crop import normalise
 from live_digits.vision.stages import Detections

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from live_digits.training.models import keras_module
+from live_digits.training.networks import keras_module
 
 _KERNEL = 4
 """Dimensions of a convolution's kernel: height, width, channels in, channels out."""

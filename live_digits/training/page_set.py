@@ -129,7 +129,7 @@ def _key(draw: Draw, seed: tuple[int, ...], what: str, context: bytes | None) ->
     digest = hashlib.sha256(pickle.dumps((draw, seed, what, context)))
     package = Path(__file__).parents[1]
     for room in ("core", "config", "vision", "reading", "training"):
-        for file in sorted((package / room).glob("*.py")):
+        for file in sorted((package / room).rglob("*.py")):
             digest.update(file.read_bytes())
     return digest.hexdigest()[:24]
 

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 
 from live_digits.core.types import Image
-from live_digits.training.data import EXTRAS, PHOTOGRAPHED, DataError, held_out, sha256
-from live_digits.training.glyphs import Scenery, Writing, square_of
+from live_digits.training.datasets import EXTRAS, PHOTOGRAPHED, DataError, held_out, sha256
+from live_digits.training.synthetic.glyphs import Scenery, Writing, square_of
 
 Say = Callable[[str], None]
 

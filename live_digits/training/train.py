@@ -21,19 +21,19 @@ from live_digits.core.errors import ModelError
 from live_digits.core.safe_files import replacing
 from live_digits.core.types import CLASSES, NOT_A_DIGIT, Floats, Image
 from live_digits.reading.judge import CONTEXT, JUDGE
-from live_digits.training import data, models, page_set, plots
+from live_digits.training import datasets, networks, page_set, plots
 from live_digits.training import judge as judging
-from live_digits.training.augment import augment
+from live_digits.training.augmentation import augment
 from live_digits.training.batches import Batches
-from live_digits.training.card import card_of
-from live_digits.training.fonts import Fonts
-from live_digits.training.fonts import load as load_fonts
-from live_digits.training.glyphs import Glyphs
 from live_digits.training.judge import JudgeRecipe
+from live_digits.training.model_card import card_of
 from live_digits.training.optimizer import muon
 from live_digits.training.page_set import Sample
-from live_digits.training.render import Page, page
 from live_digits.training.sources import Source, scenery, writing
+from live_digits.training.synthetic.drawn_page import Page, page
+from live_digits.training.synthetic.fonts import Fonts
+from live_digits.training.synthetic.fonts import load as load_fonts
+from live_digits.training.synthetic.glyphs import Glyphs
 
 _PAGE_CROPS = 50_000
 """Most digits of drawn pages, and most others, that train the crop network: more of them crowd out
@@ -154,14 +154,14 @@ def _watch(keras: Any, steps: int, epochs: int, progress: Callable[[Progress], N
 
 
 def _fit(
-    name: str, train: data.Pool, held: data.Pool, recipe: Recipe, seed: int,
+    name: str, train: datasets.Pool, held: datasets.Pool, recipe: Recipe, seed: int,
     progress: Callable[[Progress], None],
 ) -> tuple[Any, list[dict[str, float]]]:  # fmt: skip
     """Trains a fresh network that gives logits; its weights are the averaged ones at the end."""
-    keras = models.keras_module()
+    keras = networks.keras_module()
     batches = Batches(train, seed, recipe.changed, recipe.smoothing)
     steps = batches.steps
-    network = models.build(name, recipe.width)
+    network = networks.build(name, recipe.width)
     total = steps * recipe.epochs
     warm = min(total // 10, 2 * steps)
     rate = keras.optimizers.schedules.CosineDecay(
@@ -229,14 +229,15 @@ def exported(network: Any) -> bytes:
         return bytes(converter.convert())
 
 
-def _few(sets: list[data.DigitSet], most: int) -> list[data.DigitSet]:
+def _few(sets: list[datasets.DigitSet], most: int) -> list[datasets.DigitSet]:
     return [
-        data.DigitSet(s.name, s.crops[:most], s.labels[:most], s.licence, s.sha256) for s in sets
+        datasets.DigitSet(s.name, s.crops[:most], s.labels[:most], s.licence, s.sha256)
+        for s in sets
     ]
 
 
 def _prepare(seed: int) -> None:
-    keras = models.keras_module()
+    keras = networks.keras_module()
     import tensorflow as tf
 
     cv2.setNumThreads(1)  # crops are too small to share out: a second thread only waits, busily
@@ -253,7 +254,7 @@ def train(
     epochs: int | None = None,
     quick: bool = False,
     progress: Callable[[Progress], None] = _silent,
-    say: data.Say | None = None,
+    say: datasets.Say | None = None,
     pages: int | None = None,
     recipe: Recipe | None = None,
     fonts: Path | None = None,
@@ -280,11 +281,11 @@ def train(
     faces = load_fonts(fonts, say) if fonts and recipe.fonts else None
     _prepare(seed)
     progress(Progress("loading", 0, 1))
-    sets = [data.mnist(mnist), *data.extras(data_folder, "train", say)]
-    tests = [data.mnist(mnist, "test"), *data.extras(data_folder, "test")]
+    sets = [datasets.mnist(mnist), *datasets.extras(data_folder, "train", say)]
+    tests = [datasets.mnist(mnist, "test"), *datasets.extras(data_folder, "test")]
     if quick:
         sets, tests = _few(sets, _QUICK), _few(tests, _QUICK)
-    train_sets, held_sets = data.split(sets, HOLD_OUT, seed)
+    train_sets, held_sets = datasets.split(sets, HOLD_OUT, seed)
     material = _materials(train_sets, held_sets, data_folder, backgrounds, rooms, faces, say)
     drawn = tuple(
         _draw(count, glyphs, (seed, part), progress, cache)
@@ -298,7 +299,7 @@ def train(
         pool, held = _judged(name, pool, held, recipe, seed, progress)
     network, curve = _fit(name, pool, held, recipe, seed, progress)
     temperature = _calibrate(network, held, seed)
-    finished = models.finished(network, temperature)
+    finished = networks.finished(network, temperature)
     judged = None
     if recipe.judge:
         judged = _train_judge(network, drawn, material, recipe.judge, seed, progress, cache)
@@ -327,8 +328,8 @@ class _Material:
 
 
 def _materials(
-    train_sets: list[data.DigitSet], held_sets: list[data.DigitSet], sets: Path | None,
-    backgrounds: Path | None, rooms: Path | None, faces: Fonts | None, say: data.Say | None,
+    train_sets: list[datasets.DigitSet], held_sets: list[datasets.DigitSet], sets: Path | None,
+    backgrounds: Path | None, rooms: Path | None, faces: Fonts | None, say: datasets.Say | None,
 ) -> _Material:  # fmt: skip
     """Glyphs, writing and pictures; what is held out has digits and fonts of its own."""
     ours, theirs = faces.split(FONT_HELD) if faces else (None, None)
@@ -337,7 +338,7 @@ def _materials(
     glyphs = tuple(
         Glyphs(base.crops, base.labels, alphabet, written, scenes)
         for base, alphabet in (
-            (data.pool({s.name: (s.crops, s.labels) for s in part}), alphabet)
+            (datasets.pool({s.name: (s.crops, s.labels) for s in part}), alphabet)
             for part, alphabet in ((train_sets, ours), (held_sets, theirs))
         )
     )
@@ -414,17 +415,17 @@ def _train_judge(
 
 
 def _pools(
-    train_sets: list[data.DigitSet], held_sets: list[data.DigitSet], recipe: Recipe, seed: int,
-    drawn: tuple[Sample | None, ...], faces: Fonts | None,
-) -> tuple[data.Pool, data.Pool]:  # fmt: skip
+    train_sets: list[datasets.DigitSet], held_sets: list[datasets.DigitSet], recipe: Recipe,
+    seed: int, drawn: tuple[Sample | None, ...], faces: Fonts | None,
+) -> tuple[datasets.Pool, datasets.Pool]:  # fmt: skip
     """What trains, and what is held out; the latter is drawn with digits of its own."""
     r, few = recipe, max(50, recipe.not_digits // 10)
     ours, theirs = faces.split(FONT_HELD) if faces else (None, None)
     train, held = (_crops_of(sample, seed) for sample in drawn)
-    pool = data.assemble(train_sets, r.not_digits, r.drawn, train, (seed, 1), ours, r.fonts)
+    pool = datasets.assemble(train_sets, r.not_digits, r.drawn, train, (seed, 1), ours, r.fonts)
     if not r.reject:
-        pool = data.only_digits(pool)
-    return pool, data.assemble(held_sets, few, few // 2, held, (seed, 2), theirs, few // 2)
+        pool = datasets.only_digits(pool)
+    return pool, datasets.assemble(held_sets, few, few // 2, held, (seed, 2), theirs, few // 2)
 
 
 def _crops_of(sample: Sample | None, seed: int) -> tuple[Image, Image] | None:
@@ -442,9 +443,9 @@ def _crops_of(sample: Sample | None, seed: int) -> tuple[Image, Image] | None:
 
 
 def _judged(
-    name: str, pool: data.Pool, held: data.Pool, recipe: Recipe, seed: int,
+    name: str, pool: datasets.Pool, held: datasets.Pool, recipe: Recipe, seed: int,
     progress: Callable[[Progress], None],
-) -> tuple[data.Pool, data.Pool]:  # fmt: skip
+) -> tuple[datasets.Pool, datasets.Pool]:  # fmt: skip
     """Both pools without the made crops that a shortly trained network does not believe."""
 
     def judging(p: Progress) -> None:
@@ -455,7 +456,9 @@ def _judged(
         smoothing=SMOOTHING, muon=False,
     )  # fmt: skip
     judge, _ = _fit(name, pool, held, short, seed, judging)
-    believed, kept = (data.believable(p, _softmax(_logits(judge, p.crops))) for p in (pool, held))
+    believed, kept = (
+        datasets.believable(p, _softmax(_logits(judge, p.crops))) for p in (pool, held)
+    )
     return believed, kept
 
 
@@ -474,7 +477,7 @@ def _recipe(r: Recipe, epochs: int | None, quick: bool, pages: int | None) -> Re
     return replace(r, epochs=epochs or r.epochs, pages=r.pages if pages is None else pages)
 
 
-def _calibrate(network: Any, held: data.Pool, seed: int) -> float:
+def _calibrate(network: Any, held: datasets.Pool, seed: int) -> float:
     """The temperature on the held-out crops, half of them as they are, half changed at random:
     live crops are harder than MNIST's."""
     changed = augment(held.crops, np.random.default_rng((seed, 3)))

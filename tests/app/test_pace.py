@@ -15,7 +15,7 @@ from fakes import PATIENCE, FakeClassifier, FakeDisplay, FakeSource, wait_until
 from live_digits.app import live
 from live_digits.app.live import App, RunOptions
 from live_digits.bench.scenes import SCENES
-from live_digits.capture.sources import open_source
+from live_digits.capture.open_source import open_source
 from live_digits.config.settings import PipelineSettings, SourceSettings
 from live_digits.core.types import Image, Reading
 from live_digits.display.keymap import Command

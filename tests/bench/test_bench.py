@@ -20,13 +20,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from live_digits import cli
-from live_digits.bench import children, display, report, starts
-from live_digits.bench.children import PartError
+from live_digits.bench import display, report, startup, subprocesses
+from live_digits.bench.end_to_end import Paced
 from live_digits.bench.machine import Machine, this_machine
 from live_digits.bench.networks import BATCHES
-from live_digits.bench.paced import Paced
 from live_digits.bench.report import FULL, QUICK, Files, Plan, tables
-from live_digits.bench.starts import CV2, PICTURE, PYTHON
+from live_digits.bench.startup import CV2, PICTURE, PYTHON
+from live_digits.bench.subprocesses import PartError
 from live_digits.bench.variants import CLASSIC, DEFAULT, NOTHING_SAVED
 from live_digits.core.errors import ConfigError, DisplayError
 from live_digits.core.isolated_process import isolated_python
@@ -127,7 +127,7 @@ def test_progress_is_told_of_every_step(plan: Plan, monkeypatch: pytest.MonkeyPa
         raise PartError("not now")
 
     monkeypatch.setattr(report, "ask", fails)
-    monkeypatch.setattr(starts, "measure", fails)
+    monkeypatch.setattr(startup, "measure", fails)
     short_plan = replace(plan, stages=dict.fromkeys(plan.stages, 0.0),
                          variants=(CLASSIC, DEFAULT), growth=((1,), 0.0))  # fmt: skip
     told: list[str] = []
@@ -170,11 +170,13 @@ def test_without_a_display_windows_open_on_one_that_ends_with_the_benchmark(
         assert where.windows
         assert where.display.startswith(":")
         job = {"width": 640, "height": 480, "seconds": 0.0}
-        answer = children.ask("window", job, where, tmp_path, 100)
+        answer = subprocesses.ask("window", job, where, tmp_path, 100)
         assert answer["width"] == 640
         assert min(answer["ms"]) > 0
         case = replace(SMALL, window=True, scene="at rest", savings=False)
-        found = Paced.of(case, children.ask("app", case.job(str(tmp_path)), where, tmp_path, 100))
+        found = Paced.of(
+            case, subprocesses.ask("app", case.job(str(tmp_path)), where, tmp_path, 100)
+        )
         assert found.shown > 0
         monkeypatch.setenv("DISPLAY", where.display)
         check_display()
@@ -186,5 +188,5 @@ def test_without_a_display_windows_open_on_one_that_ends_with_the_benchmark(
 def test_a_processs_peak_is_its_own_and_not_that_of_who_started_it(tmp_path: Path) -> None:
     large = np.ones(400_000_000, np.uint8)
     code = "from live_digits.app.statistics import peak_memory_mb; print(peak_memory_mb())"
-    done = children.call(isolated_python(code), "peak", None, tmp_path, 100)
+    done = subprocesses.call(isolated_python(code), "peak", None, tmp_path, 100)
     assert 5 < float(done.stdout) < large.nbytes / 1e6 / 2

@@ -12,11 +12,11 @@ import pytest
 from bench_kit import SMALL
 from fakes import FakeSource
 
-from live_digits.bench import children
-from live_digits.bench.children import PartError
+from live_digits.bench import subprocesses
 from live_digits.bench.display import Place
+from live_digits.bench.end_to_end import Case, Paced
 from live_digits.bench.networks import BATCHES, Networks, measured
-from live_digits.bench.paced import Case, Paced
+from live_digits.bench.subprocesses import PartError
 from live_digits.bench.variants import NO_SAVINGS, vision_of
 from live_digits.core.isolated_process import isolated_python
 from live_digits.vision import paper
@@ -68,7 +68,7 @@ def test_a_network_that_is_no_network_is_left_out_and_said(
 @pytest.mark.skipif(importlib.util.find_spec("tensorflow") is None, reason="needs extra train")
 def test_keras_is_measured_where_it_is_installed(tmp_path: Path) -> None:
     job = {"models": ["cnn"], "keras": True, "seconds": 0.0}
-    found = Networks.of(children.ask("networks", job, None, tmp_path, 300))
+    found = Networks.of(subprocesses.ask("networks", job, None, tmp_path, 300))
     assert {s.runtime for s in found.speeds} == {
         "LiteRT, float32", "LiteRT, 8-bit weights", "Keras, predict once per crop",
         "Keras, predict of 64",
@@ -81,7 +81,7 @@ def test_keras_is_measured_where_it_is_installed(tmp_path: Path) -> None:
 
 def test_a_part_that_fails_says_why_in_a_line(tmp_path: Path) -> None:
     with pytest.raises(PartError) as found:
-        children.ask("networks", {"models": ["nonsense"], "keras": False, "seconds": 0.0},
+        subprocesses.ask("networks", {"models": ["nonsense"], "keras": False, "seconds": 0.0},
                      None, tmp_path, 100)  # fmt: skip
     assert "no model 'nonsense'" in str(found.value)
     assert "\n" not in str(found.value)
@@ -89,12 +89,14 @@ def test_a_part_that_fails_says_why_in_a_line(tmp_path: Path) -> None:
 
 def test_a_part_that_does_not_end_is_ended(tmp_path: Path) -> None:
     with pytest.raises(PartError, match=r"no end within 0\.2 s"):
-        children.call(isolated_python("import time; time.sleep(60)"), "sleep", None, tmp_path, 0.2)
+        subprocesses.call(
+            isolated_python("import time; time.sleep(60)"), "sleep", None, tmp_path, 0.2
+        )
 
 
 def paced(case: Case, folder: Path) -> Paced:
     part = "empty" if case.empty else "app"
-    return Paced.of(case, children.ask(part, case.job(str(folder)), NOWHERE, folder, 100))
+    return Paced.of(case, subprocesses.ask(part, case.job(str(folder)), NOWHERE, folder, 100))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def test_the_program_runs_at_a_cameras_pace(case: Case, tmp_path: Path) -> None:
 
 def test_a_program_without_savings_is_one() -> None:
     from live_digits.app.live import App, RunOptions
-    from live_digits.bench.paced import _app
+    from live_digits.bench.end_to_end import _app
     from live_digits.bench.variants import Forgetful
     from live_digits.config.settings import Settings
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live_digits.bench.spread import (
+from live_digits.bench.samples import (
     Spread,
     Stopwatch,
     by_stage,

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from live_digits.bench import stages
+from live_digits.bench.samples import Spread
 from live_digits.bench.scenes import SCENES, frame_of
-from live_digits.bench.spread import Spread
 from live_digits.bench.variants import (
     CLASSIC,
     DEFAULT,

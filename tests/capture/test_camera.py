@@ -26,9 +26,10 @@ from source_kit import (
 )
 
 from live_digits.capture import camera as cameras
-from live_digits.capture import reconnecting_source, sources, v4l2
+from live_digits.capture import open_source as sources
+from live_digits.capture import reconnecting_source, v4l2
 from live_digits.capture.camera import CameraInfo, describe_cameras, list_cameras
-from live_digits.capture.sources import open_source
+from live_digits.capture.open_source import open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 
@@ -263,7 +264,9 @@ def test_cameras_are_described_and_each_is_opened_once(
             patch.setattr(fcntl, "ioctl", driver.ioctl)
             patch.setattr(os, "open", driver.opens)
             patch.setattr(os, "close", driver.open.remove)
-            patch.setattr(v4l2, "users", lambda index: ["cheese (12)"] if index == 0 else [])
+            patch.setattr(
+                v4l2, "processes_using", lambda index: ["cheese (12)"] if index == 0 else []
+            )
             return describe_cameras()
 
     plug(linux(), "video0", "Cam")

@@ -17,7 +17,7 @@ from program_kit import environment, program, starter_of
 from test_streams_live import Server
 
 from live_digits.capture import stream
-from live_digits.capture.sources import open_source
+from live_digits.capture.open_source import open_source
 from live_digits.capture.stream_worker import FRAME, HEAD, OPENED, WARNING
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError

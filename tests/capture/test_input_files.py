@@ -27,7 +27,7 @@ import av
 
 from live_digits.capture import file_sources, image_files, input_paths
 from live_digits.capture.image_files import load_picture, to_stored
-from live_digits.capture.sources import open_source
+from live_digits.capture.open_source import open_source
 from live_digits.capture.video_decoding import video_frames
 from live_digits.core.errors import SourceError
 from live_digits.core.geometry import Box

@@ -17,7 +17,7 @@ from source_kit import picture, running, save
 
 from live_digits.capture import image_files
 from live_digits.capture.image_files import load_picture, open_picture
-from live_digits.capture.sources import open_source
+from live_digits.capture.open_source import open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.geometry import Box

@@ -22,7 +22,7 @@ from recordings_kit import (
     recording_run,
 )
 
-from live_digits.capture.sources import open_source
+from live_digits.capture.open_source import open_source
 from live_digits.capture.video_decoding import decode_parts, frame_bgr
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError

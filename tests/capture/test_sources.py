@@ -22,9 +22,9 @@ from source_kit import (
     write_video,
 )
 
-from live_digits.capture import sources
+from live_digits.capture import demo_source
 from live_digits.capture.input_paths import expand_inputs, is_picture, is_video
-from live_digits.capture.sources import open_source
+from live_digits.capture.open_source import open_source
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Image
 
@@ -169,7 +169,7 @@ class SlowScene:
 
 
 def test_slow_demo_counts_what_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "DemoScene", SlowScene)
+    monkeypatch.setattr(demo_source, "DemoScene", SlowScene)
     with running(open_source("demo", SETTINGS)) as source:
         frames = take(source, 5)
         assert all(b.seq - a.seq >= 3 for a, b in itertools.pairwise(frames))
@@ -207,7 +207,7 @@ def test_a_failing_thread_reports(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(self: SlowScene, t: float) -> Image:
         raise RuntimeError("no paint left")
 
-    monkeypatch.setattr(sources, "DemoScene", SlowScene)
+    monkeypatch.setattr(demo_source, "DemoScene", SlowScene)
     monkeypatch.setattr(SlowScene, "render", broken)
     with running(open_source("demo", SETTINGS)) as source:
         assert source.read(2) is None

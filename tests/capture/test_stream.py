@@ -22,7 +22,7 @@ from source_kit import (
 )
 
 from live_digits.capture import stream
-from live_digits.capture.sources import open_source
+from live_digits.capture.open_source import open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError, redact
 

@@ -25,7 +25,7 @@ import av
 
 from live_digits.capture.base import Source
 from live_digits.capture.connection_state import State
-from live_digits.capture.sources import open_source
+from live_digits.capture.open_source import open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.types import Frame
 

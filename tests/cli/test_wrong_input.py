@@ -194,7 +194,7 @@ def test_a_name_that_is_no_text_is_printed_all_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "module",
     [
-        "api", "app.batch", "app.live", "capture.reconnecting_source", "capture.sources",
+        "api", "app.batch", "app.live", "capture.reconnecting_source", "capture.open_source",
         "capture.stream", "capture.video_decoding", "recording.catalog", "recording.recorder",
         "recording.video_writer",
     ],

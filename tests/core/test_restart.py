@@ -14,7 +14,7 @@ import pytest
 from fakes import FakeDisplay, wait_until
 
 from live_digits.app.live import App, RunOptions
-from live_digits.capture.sources import open_source
+from live_digits.capture.open_source import open_source
 from live_digits.config.settings import ModelSettings, RecordingSettings, Settings, SourceSettings
 from live_digits.core.types import Image, Reading
 from live_digits.display.keymap import Command

@@ -36,8 +36,8 @@ from live_digits.core.safe_files import (
     replacing,
 )
 from live_digits.core.types import Reading
-from live_digits.training import evaluate
-from live_digits.training.data import DataError
+from live_digits.evaluation import evaluate
+from live_digits.training.datasets import DataError
 from live_digits.training.train import train
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="needs links and pipes")
@@ -360,7 +360,7 @@ def test_a_truth_that_never_ends_is_refused_at_once(tmp_path: Path, how: str) ->
         "import sys\n"
         "from pathlib import Path\n"
         "from live_digits.app.statistics import peak_memory_mb\n"
-        "from live_digits.training.evaluate import load_truth\n"
+        "from live_digits.evaluation.evaluate import load_truth\n"
         "try:\n"
         "    load_truth(Path(sys.argv[1]))\n"
         "except Exception as e:\n"
@@ -456,7 +456,7 @@ def test_figures_go_where_the_user_says(tmp_path: Path, precious: Path) -> None:
 
 
 def test_a_source_that_is_no_session_any_more_is_one_line(tmp_path: Path) -> None:
-    from live_digits.capture.sources import open_source
+    from live_digits.capture.open_source import open_source
     from live_digits.config.settings import SourceSettings
 
     (tmp_path / "annotated.mp4").mkdir()

@@ -99,7 +99,7 @@ def test_only_one_room_prints() -> None:
                     {path.relative_to(root).as_posix()} if node.func.id == "print" else set()
                 )
     # The bench's child answers its parent, in JSON; the command prints its own tracebacks.
-    assert printing == {"cli/common.py", "cli/__init__.py", "bench/children.py"}
+    assert printing == {"cli/console.py", "cli/__init__.py", "bench/subprocesses.py"}
 
 
 # --- real runs ---
@@ -241,7 +241,7 @@ def test_cameras_programs_and_findings_are_spelt_out(
             CameraInfo("0", f"USB {name}", (f"YUYV {name}: 1×1",), (f"{name} (7)",), f"note {name}")
         ]
         monkeypatch.setattr(
-            "live_digits.capture.sources.describe_cameras", lambda there=there: there
+            "live_digits.capture.camera.describe_cameras", lambda there=there: there
         )
         checks = (Check(f"what {name}", True, f"found {name}"),)
         monkeypatch.setattr("live_digits.app.doctor.run_checks", lambda checks=checks: checks)

@@ -36,12 +36,12 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="session")
 def files() -> dict[str, bytes]:
     """The two networks' files, by their names."""
-    from live_digits.training import judge_networks, models
+    from live_digits.training import judge_networks, networks
     from live_digits.training.train import exported
 
-    keras: Any = models.keras_module()
+    keras: Any = networks.keras_module()
     keras.utils.set_random_seed(4)
-    crops = models.build("cnn", 0.1)
+    crops = networks.build("cnn", 0.1)
     features = judge_networks.features_of(crops)
     head = judge_networks.context_head(features.outputs[0].shape[-1])
     context = judge_networks.finished(judge_networks.context_network(features, head), 1.0)

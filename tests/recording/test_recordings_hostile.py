@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from program_kit import environment
 from recordings_kit import FRAMES, begin, content, crash, plays, put, record, snapshot
 
-from live_digits.capture.sources import open_source
+from live_digits.capture.open_source import open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.recording import catalog, session

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from live_digits.bench import stages
-from live_digits.bench.paced import Case
+from live_digits.bench.end_to_end import Case
 
 SMALL = Case("small", 320, 240, 15, 1.5, window=False)
 """A run of the program that takes no time."""

@@ -20,7 +20,7 @@ from typing import IO, Any
 
 from live_digits.capture.base import Source
 from live_digits.capture.camera import describe_cameras
-from live_digits.capture.sources import open_source
+from live_digits.capture.open_source import open_source
 from live_digits.config.settings import SourceSettings
 from live_digits.core.errors import SourceError
 from live_digits.core.types import Frame

@@ -18,7 +18,7 @@ import pytest
 import av
 
 from live_digits.capture import camera as cameras
-from live_digits.capture import sources
+from live_digits.capture import open_source
 from live_digits.capture.base import Source
 from live_digits.capture.connection_state import Timeouts
 from live_digits.config.settings import SourceSettings
@@ -85,7 +85,7 @@ def camera(monkeypatch: pytest.MonkeyPatch) -> type[FakeCamera]:
     for key, value in (fresh | {"there": {0}}).items():
         monkeypatch.setattr(FakeCamera, key, value)
     monkeypatch.setattr(cv2, "VideoCapture", FakeCamera)
-    monkeypatch.setattr(sources, "list_cameras", lambda: [("0", "Fake Camera")])
+    monkeypatch.setattr(open_source, "list_cameras", lambda: [("0", "Fake Camera")])
     monkeypatch.setattr(cameras, "list_cameras", lambda: [("0", "Fake Camera")])
     monkeypatch.setattr(cameras, "_present", lambda index: True)
     return FakeCamera

@@ -9,16 +9,16 @@ import pytest
 
 from live_digits.capture import demo_scene
 from live_digits.core.types import CLASSES, CROP_SIZE, NOT_A_DIGIT
-from live_digits.training import data
+from live_digits.training import datasets
 from live_digits.training.batches import BATCH, Batches
 
 
-def numbered(count: int) -> data.Pool:
+def numbered(count: int) -> datasets.Pool:
     """Crops whose first two pixels are their number."""
     crops = np.zeros((count, CROP_SIZE, CROP_SIZE), np.uint8)
     crops[:, 0, 0], crops[:, 0, 1] = np.divmod(np.arange(count), 256)
     labels = (np.arange(count) % CLASSES).astype(np.uint8)
-    return data.pool({"numbered": (crops, labels)})
+    return datasets.pool({"numbered": (crops, labels)})
 
 
 def numbers(crops: np.ndarray) -> list[int]:
@@ -26,10 +26,10 @@ def numbers(crops: np.ndarray) -> list[int]:
     return list(256 * high + low)
 
 
-def written(source: str) -> data.Pool:
+def written(source: str) -> datasets.Pool:
     """A batch of the demo's digits, under the name of a source."""
     crops, labels = demo_scene.digit_pictures()
-    return data.pool({source: (np.resize(crops, (BATCH, *crops.shape[1:])),
+    return datasets.pool({source: (np.resize(crops, (BATCH, *crops.shape[1:])),
                                np.resize(labels, BATCH))})  # fmt: skip
 
 
@@ -65,7 +65,7 @@ def test_a_batch_is_the_same_for_the_same_seed_in_whatever_order_it_is_asked_for
 
 def test_crops_are_changed_each_time_anew_and_those_of_drawn_pages_less() -> None:
     changes = {}
-    for source in ("scans", data.PAGE_DIGITS):
+    for source in ("scans", datasets.PAGE_DIGITS):
         pool = written(source)
         changed = [Batches(pool, seed=5)[n][0] for n in range(2)]
         plain = [Batches(pool, seed=5, changed=False)[n][0] for n in range(2)]
@@ -73,12 +73,12 @@ def test_crops_are_changed_each_time_anew_and_those_of_drawn_pages_less() -> Non
         # The second epoch has another order: its own crops unchanged are what to compare with.
         changes[source] = [float(np.abs(a - b).mean()) for a, b in zip(changed, plain, strict=True)]
         assert len(set(changes[source])) == 2
-    assert 0 < max(changes[data.PAGE_DIGITS]) < 0.8 * min(changes["scans"])
+    assert 0 < max(changes[datasets.PAGE_DIGITS]) < 0.8 * min(changes["scans"])
 
 
 def test_a_pool_without_digits_is_shown_as_well() -> None:
     crops = np.full((BATCH, CROP_SIZE, CROP_SIZE), 9, np.uint8)
-    pool = data.pool({"not a digit": (crops, np.full(BATCH, NOT_A_DIGIT, np.uint8))})
+    pool = datasets.pool({"not a digit": (crops, np.full(BATCH, NOT_A_DIGIT, np.uint8))})
     assert set(Batches(pool, seed=0)[0][1].argmax(axis=1)) == {NOT_A_DIGIT}
 
 

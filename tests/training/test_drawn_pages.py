@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 
 from live_digits.capture import demo_scene
 from live_digits.reading.classes import LETTER, MARK, SIGN
-from live_digits.training import data, photograph, render, sheets, sources, vocabulary
-from live_digits.training.glyphs import Glyphs
-from live_digits.training.marks import (
+from live_digits.training import datasets, sources
+from live_digits.training.synthetic import drawn_page, photograph, vocabulary
+from live_digits.training.synthetic import pages as sheets
+from live_digits.training.synthetic.drawn_page import KINDS, Page, page
+from live_digits.training.synthetic.glyphs import Glyphs
+from live_digits.training.synthetic.symbols import (
     LOOK_ALIKES,
     NOTHING,
     OTHER,
@@ -24,7 +27,6 @@ from live_digits.training.marks import (
     kind_of,
     write_text,
 )
-from live_digits.training.render import KINDS, Page, page
 
 GLYPHS = Glyphs(*demo_scene.digit_pictures())
 
@@ -163,7 +165,7 @@ def test_digits_that_nobody_can_read_are_left_out(ink: int, height: int, lost: b
     ids = np.zeros((240, 320), np.uint16)
     ids[100 : 100 + height, 150:156] = 1
     image[ids == 1] = ink
-    boxes = render._boxes(ids, 1)
+    boxes = drawn_page._boxes(ids, 1)
     assert boxes[1].h == height
     assert (photograph.unreadable(image, ids, boxes) == {1}) is lost
 
@@ -189,11 +191,11 @@ def photographed(folder: Path, count: int = 400) -> None:
 def test_no_photographed_digit_of_the_test_part_trains(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "normalised", lambda pictures: pictures)
+    monkeypatch.setattr(datasets, "normalised", lambda pictures: pictures)
     photographed(tmp_path)
-    (train,) = data.extras(tmp_path, "train")
-    (test,) = data.extras(tmp_path, "test")
-    digits, labels = data.test_arrays(tmp_path / "photo_chars.npz")
+    (train,) = datasets.extras(tmp_path, "train")
+    (test,) = datasets.extras(tmp_path, "test")
+    digits, labels = datasets.test_arrays(tmp_path / "photo_chars.npz")
     ours, theirs = ({crop.tobytes() for crop in s.crops} for s in (train, test))
     assert not ours & theirs
     assert {crop.tobytes() for crop in digits} == theirs
@@ -211,15 +213,15 @@ def test_sets_without_a_licence_or_kept_as_tests_do_not_train(tmp_path: Path) ->
     for name in ("usps", "semeion", "nsysu_digits"):
         np.savez(tmp_path / f"{name}.npz", x=crops, y=labels, x_train=crops, y_train=labels,
                  x_test=crops, y_test=labels)  # fmt: skip
-    assert data.extras(tmp_path, "train") == []
-    assert len(data.extras(tmp_path, "test")) == 3
+    assert datasets.extras(tmp_path, "train") == []
+    assert len(datasets.extras(tmp_path, "test")) == 3
 
 
 def test_broken_sources_are_named(tmp_path: Path) -> None:
     (tmp_path / "hds_shapes.npz").write_bytes(b"no arrays")
-    with pytest.raises(data.DataError, match=r"hds_shapes\.npz.*fetch it again"):
+    with pytest.raises(datasets.DataError, match=r"hds_shapes\.npz.*fetch it again"):
         sources.writing(tmp_path)
-    with pytest.raises(data.DataError, match="holds no picture"):
+    with pytest.raises(datasets.DataError, match="holds no picture"):
         sources.scenery(None, tmp_path)
     said: list[str] = []
     writing, named = sources.writing(None, said.append)

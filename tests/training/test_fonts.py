@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from live_digits.core.types import NOT_A_DIGIT
-from live_digits.training import data, fonts
-from live_digits.training.glyphs import Glyphs, any_digit, any_other
-from live_digits.training.negatives import font_digits, negatives
-from live_digits.training.render import page
+from live_digits.training import datasets
+from live_digits.training.synthetic import fonts
+from live_digits.training.synthetic.drawn_page import page
+from live_digits.training.synthetic.glyphs import Glyphs, any_digit, any_other
+from live_digits.training.synthetic.negatives import font_digits, negatives
 
 pytest.importorskip("matplotlib", reason="its fonts are what is drawn; extra `train`")
 pytest.importorskip("PIL", reason="draws the fonts; extra `train`")
@@ -101,8 +102,8 @@ def test_the_pool_names_what_comes_from_fonts(folder: Path) -> None:
     letters = fonts.alphabet(fonts.load(folder).faces)
     crops = np.zeros((30, 28, 28), np.uint8)
     crops[:, 4:24, 10:18] = 255
-    scans = data.DigitSet("scans", crops, np.arange(30, dtype=np.uint8) % 10, "none", "0")
-    pool = data.assemble([scans], 20, 5, None, (1,), alphabet=letters, of_fonts=15)
+    scans = datasets.DigitSet("scans", crops, np.arange(30, dtype=np.uint8) % 10, "none", "0")
+    pool = datasets.assemble([scans], 20, 5, None, (1,), alphabet=letters, of_fonts=15)
     assert len(pool.of("fonts")[1]) == 15
     assert (pool.of("fonts")[1] != NOT_A_DIGIT).all()
-    assert "fonts" not in data.assemble([scans], 20, 5, None, (1,)).sources
+    assert "fonts" not in datasets.assemble([scans], 20, 5, None, (1,)).sources

@@ -14,9 +14,9 @@ from live_digits.capture import demo_scene
 from live_digits.core.types import Floats
 from live_digits.reading.classes import JUDGED, LETTER
 from live_digits.reading.cutouts import SHAPES, SIDE, Cutouts
-from live_digits.training.glyphs import Glyphs
 from live_digits.training.page_set import Sample, Told, sample
-from live_digits.training.render import Page, page
+from live_digits.training.synthetic.drawn_page import Page, page
+from live_digits.training.synthetic.glyphs import Glyphs
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("tensorflow") is None, reason="trains with TensorFlow"
@@ -26,10 +26,10 @@ SMALL: dict[str, Any] = {"epochs": 4, "judge_epochs": 12}
 
 
 def crop_network() -> Any:
-    from live_digits.training import models
+    from live_digits.training import networks
 
-    models.keras_module().utils.set_random_seed(1)
-    return models.build("cnn", 0.1)
+    networks.keras_module().utils.set_random_seed(1)
+    return networks.build("cnn", 0.1)
 
 
 def rings(count: int, seed: int) -> Sample:

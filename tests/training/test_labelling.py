@@ -14,8 +14,8 @@ from live_digits.core.geometry import Box
 from live_digits.core.types import Candidate, Image
 from live_digits.reading.classes import LETTER, MARK, PART, SIGN
 from live_digits.training.labelling import UNTAUGHT, labelled, labels_of, read_as
-from live_digits.training.marks import OTHER
-from live_digits.training.render import Page
+from live_digits.training.synthetic.drawn_page import Page
+from live_digits.training.synthetic.symbols import OTHER
 
 A, B = Box(100, 100, 30, 50), Box(150, 100, 30, 50)
 """Two digits, 7 and 3, of ids 1 and 2."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from live_digits.training.models import keras_module
+from live_digits.training.networks import keras_module
 from live_digits.training.optimizer import muon
 
 pytestmark = pytest.mark.skipif(

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from live_digits.core.geometry import Box
 from live_digits.core.types import Floats, Image
-from live_digits.training.marks import OTHER, Ids
-from live_digits.training.scenes import smooth, some
+from live_digits.training.synthetic.scenes import smooth, some
+from live_digits.training.synthetic.symbols import OTHER, Ids
 
 Quad = npt.NDArray[np.float64]
 """Four corners, 4×2: top left, top right, bottom right, bottom left."""

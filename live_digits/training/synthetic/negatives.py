@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from live_digits.core.types import CROP_SIZE, Image
-from live_digits.training import strokes
-from live_digits.training.glyphs import Alphabet, Glyphs, any_digit, any_other
+from live_digits.training.synthetic import strokes
+from live_digits.training.synthetic.glyphs import Alphabet, Glyphs, any_digit, any_other
 from live_digits.vision.mnist_crop import normalise
 
 _CUTS: dict[int, str] = {

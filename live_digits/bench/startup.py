@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from live_digits.bench.children import call
 from live_digits.bench.display import Place
-from live_digits.bench.spread import Spread, spread
+from live_digits.bench.samples import Spread, spread
+from live_digits.bench.subprocesses import call
 from live_digits.core.isolated_process import isolated_module
 
 PYTHON, CV2, PICTURE, LABEL = "Python alone", "import cv2", "first picture", "first label"

@@ -30,7 +30,7 @@ from live_digits.core.types import (
     Image,
     Reading,
 )
-from live_digits.training import data
+from live_digits.training import datasets
 from live_digits.training.plots import draw_confusion
 
 Reader = Callable[[Path], Reading]
@@ -82,22 +82,24 @@ def f1_of(precision: float, recall: float) -> float:
     return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
 
 
-def load_set(name: str, mnist: Path | None, folder: Path | None) -> data.DigitSet:
+def load_set(name: str, mnist: Path | None, folder: Path | None) -> datasets.DigitSet:
     """The test crops named: "mnist", a set of `folder`, or the path of an .npz file with x_test and
     y_test, or x and y. Raises DataError."""
     if name == "mnist":
-        return data.mnist(mnist, "test")
-    for s in data.extras(folder, "test"):
+        return datasets.mnist(mnist, "test")
+    for s in datasets.extras(folder, "test"):
         if s.name == name:
             return s
     path = Path(name)
     if not path.is_file():
-        known = ", ".join(("mnist", *(n for n, e in data.EXTRAS.items() if e.test)))
-        raise data.DataError(
+        known = ", ".join(("mnist", *(n for n, e in datasets.EXTRAS.items() if e.test)))
+        raise datasets.DataError(
             f"no digit set {name!r}: give one of {known} (the latter in --sets), or an .npz file"
         )
-    crops, labels = data.test_arrays(path)
-    return data.DigitSet(path.stem, data.normalised(crops), labels, "", data.sha256(path))
+    crops, labels = datasets.test_arrays(path)
+    return datasets.DigitSet(
+        path.stem, datasets.normalised(crops), labels, "", datasets.sha256(path)
+    )
 
 
 def evaluate_set(
@@ -177,7 +179,7 @@ def sheet(cells: Sequence[tuple[Image, str, str]], note: str) -> Image:
     return page
 
 
-def _crop_sheet(digits: data.DigitSet, probabilities: Floats, mistakes: Any) -> Image:
+def _crop_sheet(digits: datasets.DigitSet, probabilities: Floats, mistakes: Any) -> Image:
     """Every mistake, the surest first."""
     order = mistakes[np.argsort(-probabilities[mistakes].max(axis=1), kind="stable")]
     cells = [
@@ -295,10 +297,10 @@ def load_truth(path: Path) -> dict[str, Any]:
         for name, entry in truth.items():
             _check(name, entry)
     except FileNotFoundError as e:
-        raise data.DataError(f"no {file}: the folder needs a truth.json") from e
+        raise datasets.DataError(f"no {file}: the folder needs a truth.json") from e
     except (OSError, ValueError, KeyError, TypeError, AttributeError, ArithmeticError,
             RecursionError) as e:  # fmt: skip
-        raise data.DataError(
+        raise datasets.DataError(
             f"{file} is no truth file ({type(e).__name__}: {one_line(e)[:200]}): "
             'expected {"a.jpg": {"digits": [{"box": [x, y, w, h], "digit": 7}], "lines": ["7"]}}'
         ) from e

@@ -16,9 +16,10 @@ import numpy.typing as npt
 
 from live_digits.core.geometry import Box
 from live_digits.core.types import Floats, Image
-from live_digits.training import photograph, scenes, sheets
-from live_digits.training.glyphs import Glyphs, Scenery
-from live_digits.training.marks import (
+from live_digits.training.synthetic import pages, photograph, scenes
+from live_digits.training.synthetic.glyphs import Glyphs, Scenery
+from live_digits.training.synthetic.scenes import smooth, some
+from live_digits.training.synthetic.symbols import (
     BOARD,
     CHALK,
     LIGHT,
@@ -28,7 +29,6 @@ from live_digits.training.marks import (
     Ledger,
     Sheet,
 )
-from live_digits.training.scenes import smooth, some
 
 SIZES = ((640, 480), (800, 600), (1024, 768), (1280, 720), (960, 720), (720, 960), (720, 1280))
 _SMALL = ((96, 96), (160, 120), (120, 160), (240, 180), (320, 240), (240, 320), (480, 360))
@@ -81,27 +81,27 @@ _ALL_PLAIN = {"plain": 40, "ruled": 15, "coloured": 8, "real": 8, "whiteboard": 
               "chalkboard": 7, "screen": 5, "dark screen": 5}  # fmt: skip
 
 KINDS: Mapping[str, Kind] = {
-    "lines": Kind(13, sheets.lines, _PAPERS),
-    "scattered": Kind(8, sheets.scattered, _PAPERS),
-    "crowd": Kind(4, sheets.crowd, _PAPERS),
-    "lone": Kind(9, sheets.lone, _ALL_PLAIN, small=True),
-    "large": Kind(6, sheets.large, _ALL_PLAIN, small=True),
-    "uneven": Kind(4, sheets.uneven, _PAPERS),
-    "ones": Kind(5, sheets.ones, _PAPERS),
-    "touching": Kind(8, sheets.touching, _PAPERS),
-    "sums": Kind(9, sheets.sums, _PAPERS),
-    "table": Kind(6, sheets.table, _SHEETS),
-    "notes": Kind(9, sheets.notes, _PAPERS),
-    "prose": Kind(5, sheets.prose, _SHEETS),
-    "framed": Kind(5, sheets.framed, _PAPERS),
-    "board": Kind(9, sheets.board, _BOARDS),
-    "stickies": Kind(6, sheets.note, {"notes": 1}),
-    "letters": Kind(3, sheets.letters, _PAPERS),
-    "numerals": Kind(5, sheets.numerals, _PAPERS),
-    "print": Kind(2, sheets.printed, _SHEETS),
-    "mess": Kind(3, sheets.mess, _PAPERS),
-    "empty": Kind(1, sheets.empty, _ALL_PLAIN),
-    "picture": Kind(4, sheets.empty, {"picture": 1}),
+    "lines": Kind(13, pages.lines, _PAPERS),
+    "scattered": Kind(8, pages.scattered, _PAPERS),
+    "crowd": Kind(4, pages.crowd, _PAPERS),
+    "lone": Kind(9, pages.lone, _ALL_PLAIN, small=True),
+    "large": Kind(6, pages.large, _ALL_PLAIN, small=True),
+    "uneven": Kind(4, pages.uneven, _PAPERS),
+    "ones": Kind(5, pages.ones, _PAPERS),
+    "touching": Kind(8, pages.touching, _PAPERS),
+    "sums": Kind(9, pages.sums, _PAPERS),
+    "table": Kind(6, pages.table, _SHEETS),
+    "notes": Kind(9, pages.notes, _PAPERS),
+    "prose": Kind(5, pages.prose, _SHEETS),
+    "framed": Kind(5, pages.framed, _PAPERS),
+    "board": Kind(9, pages.board, _BOARDS),
+    "stickies": Kind(6, pages.note, {"notes": 1}),
+    "letters": Kind(3, pages.letters, _PAPERS),
+    "numerals": Kind(5, pages.numerals, _PAPERS),
+    "print": Kind(2, pages.printed, _SHEETS),
+    "mess": Kind(3, pages.mess, _PAPERS),
+    "empty": Kind(1, pages.empty, _ALL_PLAIN),
+    "picture": Kind(4, pages.empty, {"picture": 1}),
 }
 """The kinds of pages, and how many of about a hundred are of each."""
 
@@ -158,8 +158,8 @@ def _sheet(rng: np.random.Generator, kind: Kind, ground: str, height: float, she
     w, h = sheet.size
     board = ground in ("whiteboard", "chalkboard")
     if ground == "ruled":
-        sheets.rule_paper(sheet, height)
-    wiped = sheets.ghosts(sheet, height) if board and rng.random() < 0.4 else None
+        pages.rule_paper(sheet, height)
+    wiped = pages.ghosts(sheet, height) if board and rng.random() < 0.4 else None
     kind.write(sheet, height)
     sheet.ledger.unreadable |= _overwritten(sheet)
     surface = _surface(rng, ground, w, h, sheet.glyphs.scenery)
@@ -335,7 +335,7 @@ def _stickies(rng: np.random.Generator, w: int, h: int, kind: Kind, glyphs: Glyp
         taken.append(at)
         sheet = Sheet.blank((int(wide), int(tall)), rng, glyphs, PAPER, ledger)
         if rng.random() < 0.1:
-            sheets.rule_paper(sheet, tall / 7)
+            pages.rule_paper(sheet, tall / 7)
         before = len(ledger.digits)
         kind.write(sheet, tall * some(rng, 0.2, 0.6))
         ledger.unreadable |= _overwritten(sheet, before)

@@ -13,8 +13,8 @@ import numpy.typing as npt
 
 from live_digits.core.types import Floats, Image
 from live_digits.reading.classes import LETTER, MARK, SIGN
-from live_digits.training import strokes
-from live_digits.training.glyphs import SIDE, Glyphs, bones, leaned, redrawn, square_of
+from live_digits.training.synthetic import strokes
+from live_digits.training.synthetic.glyphs import SIDE, Glyphs, bones, leaned, redrawn, square_of
 
 Ids = npt.NDArray[np.uint16]
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from live_digits.core.errors import LiveDigitsError
 from live_digits.core.types import Floats, Image
-from live_digits.training.glyphs import Scenery
+from live_digits.training.synthetic.glyphs import Scenery
 
 Point = npt.NDArray[np.float64]
 

@@ -13,11 +13,13 @@ from live_digits.capture.demo_scene import DemoScene
 from live_digits.config.settings import Settings
 from live_digits.core.geometry import Box
 from live_digits.core.types import Classifier, Frame, Image
+from live_digits.evaluation import evaluate
 from live_digits.reading import judge
 from live_digits.reading.image_reader import read_picture
-from live_digits.training import evaluate, labelling, render
-from live_digits.training.glyphs import Glyphs
-from live_digits.training.render import Page
+from live_digits.training import labelling
+from live_digits.training.synthetic import drawn_page
+from live_digits.training.synthetic.drawn_page import Page
+from live_digits.training.synthetic.glyphs import Glyphs
 
 PAGES = 40
 SEED = 2026
@@ -39,7 +41,7 @@ def cnn() -> Classifier:
 @pytest.fixture(scope="module")
 def pages() -> list[Page]:
     glyphs = Glyphs(*demo_scene.digit_pictures())
-    return [render.page((SEED, i), glyphs) for i in range(PAGES)]
+    return [drawn_page.page((SEED, i), glyphs) for i in range(PAGES)]
 
 
 def tally(net: Classifier, image: Image, truth: list[tuple[Box, int]]) -> tuple[int, int, int]:
@@ -73,10 +75,10 @@ def test_the_demo_is_read(cnn: Classifier) -> None:
 
 def test_a_page_is_the_same_for_the_same_seed() -> None:
     glyphs = Glyphs(*demo_scene.digit_pictures())
-    a, b = render.page((1, 5), glyphs), render.page((1, 5), glyphs)
+    a, b = drawn_page.page((1, 5), glyphs), drawn_page.page((1, 5), glyphs)
     assert (a.image == b.image).all()
     assert a.digits == b.digits
-    other = render.page((1, 6), glyphs)
+    other = drawn_page.page((1, 6), glyphs)
     assert other.image.shape != a.image.shape or (other.image != a.image).any()
 
 

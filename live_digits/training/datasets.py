@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from live_digits.core.errors import LiveDigitsError, MissingExtraError
 from live_digits.core.types import CROP_SIZE, NOT_A_DIGIT, Floats, Image
-from live_digits.training.glyphs import NO_SCENERY, Alphabet, Glyphs, Scenery, Writing
-from live_digits.training.negatives import drawn_digits, font_digits, negatives
+from live_digits.training.synthetic.glyphs import NO_SCENERY, Alphabet, Glyphs, Scenery, Writing
+from live_digits.training.synthetic.negatives import drawn_digits, font_digits, negatives
 from live_digits.vision.mnist_crop import normalise
 
 Say = Callable[[str], None]

@@ -13,7 +13,7 @@ import numpy as np
 
 from live_digits.core.errors import LiveDigitsError, MissingExtraError
 from live_digits.core.types import Image
-from live_digits.training.glyphs import Alphabet, square_of
+from live_digits.training.synthetic.glyphs import Alphabet, square_of
 
 SUFFIXES = (".ttf", ".otf", ".woff")
 DIGITS = "0123456789"

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from live_digits.reading.classes import LETTER, MARK, SIGN
-from live_digits.training import strokes, vocabulary
-from live_digits.training.marks import (
+from live_digits.training.synthetic import strokes, vocabulary
+from live_digits.training.synthetic.symbols import (
     NOTHING,
     Pen,
     Scribe,

@@ -14,7 +14,7 @@ import numpy as np
 
 from live_digits.core.geometry import Box
 from live_digits.core.types import Floats, Image
-from live_digits.training import fonts
+from live_digits.training.synthetic import fonts
 
 KINDS = ("prose", "list", "bill", "form", "sums", "words")
 """Text with a few numbers; a word and a number a line; words and a column of prices; names and

@@ -56,7 +56,7 @@ def ask(
     part: str, job: Mapping[str, Any], place: Place | None, folder: Path, seconds: float
 ) -> dict[str, Any]:
     """A part's answer to a job. Raises PartError."""
-    command = [*isolated_module("live_digits.bench.children"), part, json.dumps(job)]
+    command = [*isolated_module("live_digits.bench.subprocesses"), part, json.dumps(job)]
     lines = call(command, part, place, folder, seconds).stdout.strip().splitlines()
     try:
         answer = json.loads(lines[-1])
@@ -68,13 +68,13 @@ def ask(
 
 
 def _parts() -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
-    from live_digits.bench import networks, paced
+    from live_digits.bench import end_to_end, networks
 
     return {
         "networks": networks.measured,
-        "app": paced.run_app,
-        "empty": paced.run_empty,
-        "window": paced.run_window,
+        "app": end_to_end.run_app,
+        "empty": end_to_end.run_empty,
+        "window": end_to_end.run_window,
     }
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from live_digits.app.display import Display
 from live_digits.app.live import App, RunOptions
 from live_digits.app.statistics import peak_memory_mb
+from live_digits.bench.samples import percentile
 from live_digits.bench.scenes import RATE, Scene, moving, resting
-from live_digits.bench.spread import percentile
 from live_digits.bench.variants import NO_SAVINGS, Forgetful, fitted, vision_of
 from live_digits.capture.base import Source
 from live_digits.capture.demo_source import DemoSource

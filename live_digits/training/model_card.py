@@ -15,9 +15,9 @@ import numpy as np
 from live_digits.core.safe_files import replacing
 from live_digits.core.types import CROP_SIZE, NOT_A_DIGIT, Floats, Image
 from live_digits.reading.judge import CONTEXT, CONTEXT_INPUTS, JUDGE, JUDGE_INPUTS, Row
-from live_digits.training import data, models, plots
-from live_digits.training.fonts import Fonts
+from live_digits.training import datasets, networks, plots
 from live_digits.training.sources import Source
+from live_digits.training.synthetic.fonts import Fonts
 
 Probabilities = Callable[[Image], Floats]
 
@@ -37,8 +37,9 @@ def _fonts(fonts: Fonts) -> dict[str, Any]:
 
 def card_of(
     folder: Path, name: str, network: Any, recipe: Mapping[str, Any], seed: int, temperature: float,
-    sets: list[data.DigitSet], pool: data.Pool, held: data.Pool, tests: list[data.DigitSet],
-    faces: Fonts | None, sources: Sequence[Source] = (), judged: Mapping[str, Any] | None = None,
+    sets: list[datasets.DigitSet], pool: datasets.Pool, held: datasets.Pool,
+    tests: list[datasets.DigitSet], faces: Fonts | None, sources: Sequence[Source] = (),
+    judged: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """What a user must know of the model, and what the loader checks."""
     from live_digits.reading.classifier import LiteRTClassifier
@@ -47,13 +48,13 @@ def card_of(
     counts = {n: int(np.sum(pool.source == i)) for i, n in enumerate(pool.sources)}
     return {
         "name": name,
-        "architecture": models.DESCRIPTIONS[name],
+        "architecture": networks.DESCRIPTIONS[name],
         "parameters": int(network.count_params()),
         "input": "float32 [N, 28, 28], 0 to 1, white ink on black, normalised as MNIST",
         "output": "float32 [N, 11], probabilities of 0 to 9 and 'not a digit'",
         "networks": networks_of(folder),
         "temperature": round(temperature, 4),
-        "reject_prior": models.REJECT_PRIOR,
+        "reject_prior": networks.REJECT_PRIOR,
         "licence": "the project's own; trained on the data below, whose licences stand beside them",
         "data": {s.name: {"sha256": s.sha256, "licence": s.licence} for s in sources}
         | {s.name: {"sha256": s.sha256, "licence": s.licence} for s in sets},
@@ -69,7 +70,7 @@ def card_of(
         "date": datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
         "versions": _versions(),
         "sha256": {
-            f: data.sha256(folder / f)
+            f: datasets.sha256(folder / f)
             for f in ("model.tflite", "model.keras", CONTEXT, JUDGE)
             if (folder / f).is_file()
         },
@@ -93,7 +94,7 @@ def networks_of(folder: Path) -> dict[str, dict[str, str]]:
 
 
 def _metrics(
-    classify: Probabilities, held: data.Pool, tests: list[data.DigitSet], picture: Path
+    classify: Probabilities, held: datasets.Pool, tests: list[datasets.DigitSet], picture: Path
 ) -> dict[str, Any]:
     """Figures of the exported model: test sets, held-out crops by source, false accepts; draws the
     reliability diagram."""

@@ -1,0 +1,1 @@
+"""How well networks and the whole reader do, on sets that choose nothing."""
