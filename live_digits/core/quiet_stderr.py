@@ -13,7 +13,7 @@ from collections.abc import Iterator
 INFO_LINE = re.compile(rb"INFO: ")
 """What LiteRT says where nothing is wrong ("Created TensorFlow Lite XNNPACK delegate")."""
 _STDERR = 2
-_quieting = threading.Lock()
+_quieting = threading.RLock()
 
 
 @contextlib.contextmanager

@@ -91,7 +91,7 @@ def test_the_systems_own_x11_library_hands_out_the_events(desk: Desk) -> None:
 def test_a_setting_without_a_slider_survives_a_sliders_move(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(desktop, "check_display", lambda: None)
+    monkeypatch.setattr(window, "check_display", lambda: None)
     monkeypatch.setattr(window, "TRACKBARS", tuple(n for n in TRACKBARS if n != "threshold"))
     settings = PipelineSettings(threshold=77, profile="classic")
     shown = window.Window(settings)

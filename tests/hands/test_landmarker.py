@@ -88,3 +88,12 @@ def test_the_room_imports_no_mediapipe_and_the_landmarker_no_tensorflow() -> Non
         check=False,
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_quiet_inside_quiet_goes_on(capfd: pytest.CaptureFixture[str]) -> None:
+    """The landmarker looks once while it is being made: both hold standard error back."""
+    with quiet_stderr(mediapipe_landmarker.LOG_LINE):
+        with quiet_stderr(mediapipe_landmarker.LOG_LINE):
+            os.write(2, b"INFO: noise\ninner\n")
+        os.write(2, b"outer\n")
+    assert capfd.readouterr().err == "inner\nouter\n"
