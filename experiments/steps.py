@@ -35,7 +35,16 @@ from live_digits.training.synthetic.drawn_page import Page, page
 from live_digits.training.synthetic.fonts import load as load_fonts
 from live_digits.training.synthetic.glyphs import Glyphs
 from live_digits.training.train import FONT_HELD, HOLD_OUT
-from live_digits.vision import detection, illumination, ruled_lines, segmentation
+from live_digits.vision import (
+    denoising,
+    detection,
+    illumination,
+    ink_extraction,
+    paper,
+    polarity,
+    ruled_lines,
+    segmentation,
+)  # fmt: skip
 from live_digits.vision.ruled_lines import RuledLines
 
 Patch = tuple[ModuleType, str, Any]
@@ -47,44 +56,48 @@ def _blank(picture: Image, *_: Any) -> Image:
 
 
 STEPS: dict[str, tuple[Patch, ...]] = {
-    "light ink on dark ground looked for": ((illumination, "light_on_dark", lambda grey: False),),
-    "grain softened": ((illumination, "calmed", lambda grey: grey),),
+    "light ink on dark ground looked for": ((polarity, "is_light_on_dark", lambda grey: False),),
+    "grain softened": ((denoising, "denoise", lambda grey: grey),),
     "sheet's edge is no ink": ((illumination, "_EDGE", 0.0),),
     "desk measured as if lighter": ((illumination, "_DESK", 0.0),),
     "ink is dark as its tiles' ink": ((illumination, "_AROUND", 0),),
     "rulings taken out": (
-        (detection, "rulings", lambda mask, raw: RuledLines(_blank(mask), _blank(mask))),
+        (paper, "detect_ruled_lines", lambda mask, raw: RuledLines(_blank(mask), _blank(mask))),
     ),
     "broad rulings": (
         (ruled_lines, "_BROAD_LYING", replace(ruled_lines._BROAD_LYING, freest=9.0)),
         (ruled_lines, "_BROAD_UPRIGHT", replace(ruled_lines._BROAD_UPRIGHT, freest=9.0)),
     ),
-    "leaning rulings": ((ruled_lines, "lean_of", lambda thin: 0.0),),
+    "leaning rulings": ((ruled_lines, "estimate_skew", lambda thin: 0.0),),
     "rulings keep to their path": (
         (ruled_lines, "_on_path", lambda where, line, columns: np.ones(len(where), bool)),
     ),
     "rulings go on in bits": (
-        (ruled_lines, "_runs_on", lambda p, group, broad, limit, thin, dark: _blank(thin)),
+        (ruled_lines, "_extend_lines", lambda p, group, broad, limit, thin, dark: _blank(thin)),
     ),
-    "a line darker alone is a pen's": ((ruled_lines, "_darkest", lambda usual, lines: usual),),
+    "a line darker alone is a pen's": (
+        (ruled_lines, "_line_darkness_limit", lambda usual, lines: usual),
+    ),
     "darker middles of rulings": ((ruled_lines, "_MIDDLE", 1),),
-    "soft rims of rulings": ((detection, "rims", lambda lines, mask, dark: _blank(lines)),),
+    "soft rims of rulings": ((paper, "line_halos", lambda lines, mask, dark: _blank(lines)),),
     "rulings' paths tell no darkness": (
-        (detection, "paths", lambda lines: (lines, _blank(lines))),
+        (paper, "line_paths_and_crossings", lambda lines: (lines, _blank(lines))),
     ),
     "ink stretched anew without rulings": (
-        (illumination, "without", lambda dark, lines, crossings: dark),
+        (illumination, "mask_lines", lambda dark, lines, crossings: dark),
     ),
-    "strokes healed across rulings": ((detection, "healed", lambda mask, ruled: mask),),
+    "strokes healed across rulings": (
+        (ink_extraction, "bridge_line_gaps", lambda mask, ruled: mask),
+    ),
     "ink needs an edge": (
-        (detection, "dilated_of", lambda edges, settings: np.full_like(edges, 255)),
+        (paper, "dilate_edges", lambda edges, settings: np.full_like(edges, 255)),
     ),
-    "ink needs a mean darkness": ((detection, "_STRONG", 0),),
-    "grain left out by size": ((detection, "_SPECK", 1),),
+    "ink needs a mean darkness": ((ink_extraction, "_STRONG_INK", 0),),
+    "grain left out by size": ((ink_extraction, "_SPECK", 1),),
     "frames, rings and bars opened": ((segmentation, "_inside", lambda blob, labels: None),),
-    "bars under digits": ((segmentation, "_below", lambda own, thick: None),),
+    "bars under digits": ((segmentation, "_ink_below", lambda own, thick: None),),
     "touching digits cut": ((segmentation, "_may_be_several", lambda box: False),),
-    "parts and halves joined": ((segmentation, "_joins", lambda blobs, layout: []),),
+    "parts and halves joined": ((segmentation, "_merge_pairs", lambda blobs, layout: []),),
     "pieces clustered": ((segmentation, "_clusters", lambda blobs, layout: []),),
 }  # fmt: skip
 
