@@ -7,7 +7,7 @@ Pages are drawn from a seed with MNIST's training digits: `--drawn` those that t
 `--touching` those on which digits touch each other, frames and rulings, a kind a page. A drawn
 digit counts if its own ink, cut out by who drew it, still shows it. Its candidate is the one whose
 box overlaps its own most; `crop`: the share of digits that a candidate's crop shows as clearly as
-the network needs. `ms`: median time of `find` on one thread.
+the network needs. `ms`: median time of `detect_candidates` on one thread.
 """
 
 from __future__ import annotations

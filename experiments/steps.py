@@ -6,8 +6,8 @@
 The networks stay as they were trained, with all steps on: a step that is not missed here is needed
 no more; what one loses here, a network trained without it may win back in part. Pages are drawn as
 training draws those that it holds out, from another seed. A line a step: F1 of its pages and its
-difference, digits missed and boxes that are none, candidates a page, and the time of `find` against
-that with all steps, both in turns on one thread.
+difference, digits missed and boxes that are none, candidates a page, and the time of finding
+against that with all steps, both in turns on one thread.
 """
 
 from __future__ import annotations

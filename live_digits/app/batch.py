@@ -78,10 +78,8 @@ class Batch:
 
     def _video(self, path: Path) -> Iterator[BatchResult]:
         video_reader = VideoReader(self.settings)
-        hand_controller, never = (
-            HandController(self.settings, self.hands, begun=True),
-            threading.Event(),
-        )
+        hand_controller = HandController(self.settings, self.hands, begun=True)
+        never = threading.Event()
         settings: Settings | None = None
         for frame in video_frames(path, self.settings.source.max_pixels):
             settings = settings or self._chosen(frame)

@@ -91,8 +91,8 @@ class App:
         video_reader: VideoReader | None = None,
     ) -> None:
         """`load` makes the classifier; it is called on the thread that uses it. `hands` is started
-        and closed here, and so is `vision_worker`, vision's thread; by default it makes its
-        own, as for `video_reader`."""
+        and closed here, and so is `vision_worker`, vision's thread. Without it, or
+        without `video_reader`, the app makes its own."""
         self.settings = settings
         self._options = options or RunOptions()
         self._source, self._load, self._display = source, load, display

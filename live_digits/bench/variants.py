@@ -86,7 +86,7 @@ VARIANTS = (CLASSIC, DEFAULT, *ONE_OFF, NOTHING_SAVED)
 
 def colours_first(image: Image) -> tuple[Image, float]:
     """The working picture by an area resize of the colours, grey afterwards: what
-    `pipeline.working` was before."""
+    `paper.to_working_resolution` was before."""
     height, width = image.shape[:2]
     scale = min(1.0, paper.WORKING_SIDE / max(height, width))
     if scale < 1:
@@ -97,7 +97,7 @@ def colours_first(image: Image) -> tuple[Image, float]:
 
 @contextlib.contextmanager
 def vision_of(savings: Savings) -> Iterator[None]:
-    """Has `pipeline.find` do without savings for a while. For one thread of the whole process."""
+    """Has vision do without savings for a while. For one thread of the whole process."""
     side, working = paper.WORKING_SIDE, paper.to_working_resolution
     try:
         if not savings.working:
@@ -110,7 +110,7 @@ def vision_of(savings: Savings) -> Iterator[None]:
 
 
 class Forgetful(VideoReader):
-    """A video_reader with savings off."""
+    """A video reader with savings off."""
 
     def __init__(self, settings: Settings, savings: Savings) -> None:
         super().__init__(settings)

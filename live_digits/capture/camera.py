@@ -104,7 +104,7 @@ def _modes(modes: tuple[Mode, ...]) -> str:
 
 
 class _CameraConnection:
-    """An open camera, as asked for. Implements `live_feed.Connection`."""
+    """An open camera, as asked for. Implements `reconnecting_source.Connection`."""
 
     finite = False
 

@@ -1,7 +1,7 @@
 """The state machine of a live source: opening, live, stale, lost, closed.
 
 Pure: events come in with their times, the state and what to do next come out. It owns no thread, no
-device and no clock; `feed` runs it.
+device and no clock; `reconnecting_source` runs it.
 
     opening ──frame──▶ live ──silence──▶ stale ──silence──▶ lost ⟲ tries with growing pauses
        │                ▲ └───broken──────┼────broken────────▶│

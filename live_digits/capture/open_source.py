@@ -1,8 +1,8 @@
-"""Where frames come from: a camera, a stream, a video, pictures or the built-in demo.
+"""Opens what a name stands for: a camera, a stream, a video, pictures or the built-in demo.
 
-Each source owns one thread, cameras and streams one more that reads (see `feed`). Live kinds keep
-the newest frame only and count what nobody took; files in batch give every frame, with
-back-pressure. What is on disk is read by `media`, whose functions for batch are offered here too.
+Each source owns one thread, cameras and streams one more that reads (`reconnecting_source`). Live
+kinds keep the newest frame only and count what nobody took; files in batch give every frame, with
+back-pressure.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ class _Process:
 
 
 class _StreamConnection:
-    """An open stream. Implements `live_feed.Connection`."""
+    """An open stream. Implements `reconnecting_source.Connection`."""
 
     def __init__(self, feed: _ProcessFeed, process: _Process, ended: threading.Event) -> None:
         """Waits for the stream to open. Raises SourceError."""

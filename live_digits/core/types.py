@@ -1,6 +1,6 @@
 """The frozen values that travel from room to room. NumPy only.
 
-A frame's way: Frame → Vision (candidates, crops) → tracks → probabilities → Reading → picture.
+A frame's way: Frame → Detections (candidates) → tracks → probabilities → Reading → picture.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class Frame:
 class Candidate:
     """A region of ink that may be one digit.
 
-    `pieces` are the ids (within one Vision) of the pieces of ink that it is made of. Candidates
-    that share a piece compete: at most one of them is read. `primary` marks the reading to expect
+    `component_ids` are the connected components (within one `Detections`) that it is made of.
+    Candidates that share one compete: at most one is read. `is_whole` marks the reading to expect
     before the network has spoken (a whole connected blob); the others are its halves and its
     unions with neighbours. `ink` is its amount of ink in pixels: what the candidate explains.
-    `dark` is how dark that ink is against its paper, 0…255; 0 where it was not measured.
+    `contrast` is how dark that ink is against its paper, 0…255; 0 where it was not measured.
     """
 
     box: Box

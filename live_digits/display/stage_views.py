@@ -1,4 +1,4 @@
-"""Stages of vision as pictures, alone or in a grid, and sheets of crops. Pure."""
+"""Stages of vision as pictures, alone or in a grid. Pure."""
 
 from __future__ import annotations
 

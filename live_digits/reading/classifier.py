@@ -1,4 +1,4 @@
-"""Crops to probabilities: a trained network run by LiteRT, or by Keras for comparison.
+"""Crops to probabilities: a trained network run by LiteRT.
 
 A model is a folder that holds model.tflite, model.keras and card.yaml; the card names each file's
 SHA-256. `load` refuses what is missing, damaged or of another shape with one clear line; a network

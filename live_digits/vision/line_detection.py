@@ -1,6 +1,6 @@
 """Long straight lines in a binary picture, about level or leaning alike: how they lean, the runs of
 thin ink that are pieces of one, and which pieces continue one another. Written for the rulings of
-paper, whose ink `rulings` takes out.
+paper, whose ink `ruled_lines` takes out.
 """
 
 from __future__ import annotations
@@ -121,8 +121,8 @@ class LineSegments:
 
 @dataclass(frozen=True, slots=True)
 class CollinearGroups:
-    """Level rulings: the `runs` of thin ink, those that are `pieces` of a line, the `line` of each
-    piece, and whether that line is `long` enough to be a ruling."""
+    """Level rulings: the `runs` of thin ink, its segments (`pieces`), the `line` of each
+    segment, and whether that line is `long` enough to be a ruling."""
 
     runs: ConnectedComponents
     pieces: LineSegments

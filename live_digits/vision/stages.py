@@ -25,12 +25,12 @@ class StageImages:
 
 LabelImage = npt.NDArray[np.int32]
 Lap = Callable[[str], None]
-"""Is told the name of each stage that has just ended: `find` can be timed from outside."""
+"""Is told the name of each stage that has just ended: vision can be timed from outside."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """What `find` saw. `scale` is working pixels per frame pixel; `boxes` are the candidates' in
+    """What vision saw. `scale` is working pixels per frame pixel; `boxes` are the candidates' in
     working pixels; `labels` holds each working pixel's piece (0 none), int32 H×W. `grey` is the
     working picture, dark ink on light paper, and `raw` how much darker than the paper it is, uint8
     H×W. The last three are 0×0 for `classic`."""

@@ -280,7 +280,7 @@ class FakeSource:
 
 class FakeDevice(ReconnectingSource):
     """A camera whose faults are made on purpose. The machinery is the real one,
-    `live_feed.LiveFeed`; only what it connects to is made up: 50 pictures a second of `size`, each
+    `ReconnectingSource`; only what it connects to is made up: 50 pictures a second of `size`, each
     of the grey level that is the connection's number.
 
     `fault` may change at any time: "" none · "silent" no picture, no error · "blocks" a read that
@@ -315,7 +315,7 @@ class FakeDevice(ReconnectingSource):
 
 
 class FakeConnection:
-    """What a `FakeDevice` connects to. Implements `live_feed.Connection`."""
+    """What a `FakeDevice` connects to. Implements `reconnecting_source.Connection`."""
 
     finite = False
 

@@ -61,7 +61,7 @@ def ask(
 
 
 class Film:
-    """A video_reader that is shown frame after frame and read by `by_holes`."""
+    """A video reader that is shown frame after frame and read by `by_holes`."""
 
     def __init__(self, settings: Settings = SETTINGS) -> None:
         self.video_reader = VideoReader(settings)

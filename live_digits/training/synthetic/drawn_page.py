@@ -16,19 +16,11 @@ import numpy.typing as npt
 
 from live_digits.core.geometry import Box
 from live_digits.core.types import Floats, Image
-from live_digits.training.synthetic import pages, photograph, scenes
+from live_digits.training.synthetic import pages, photograph, rulings, scenes
 from live_digits.training.synthetic.glyphs import Glyphs, Scenery
-from live_digits.training.synthetic.scenes import smooth, some
-from live_digits.training.synthetic.symbols import (
-    BOARD,
-    CHALK,
-    LIGHT,
-    OTHER,
-    PAPER,
-    Ids,
-    Ledger,
-    Sheet,
-)
+from live_digits.training.synthetic.pens import BOARD, CHALK, LIGHT, PAPER
+from live_digits.training.synthetic.scenes import smooth, uniform
+from live_digits.training.synthetic.symbols import OTHER, Ids, Ledger, Sheet
 
 SIZES = ((640, 480), (800, 600), (1024, 768), (1280, 720), (960, 720), (720, 960), (720, 1280))
 _SMALL = ((96, 96), (160, 120), (120, 160), (240, 180), (320, 240), (240, 320), (480, 360))
@@ -158,7 +150,7 @@ def _sheet(rng: np.random.Generator, kind: Kind, ground: str, height: float, she
     w, h = sheet.size
     board = ground in ("whiteboard", "chalkboard")
     if ground == "ruled":
-        pages.rule_paper(sheet, height)
+        rulings.rule_paper(sheet, height)
     wiped = pages.ghosts(sheet, height) if board and rng.random() < 0.4 else None
     kind.write(sheet, height)
     sheet.ledger.unreadable |= _overwritten(sheet)
@@ -177,7 +169,7 @@ def _sheet(rng: np.random.Generator, kind: Kind, ground: str, height: float, she
     if ground != "real":
         around = scenes.surroundings(rng, w, h, sheet.glyphs.scenery)
         picture, ids = np.array(around, np.float32), np.zeros((h, w), np.uint16)
-        shadow = some(rng, 0, 0.4) if not board else 0.0
+        shadow = uniform(rng, 0, 0.4) if not board else 0.0
         photograph.lay(picture, ids, written, sheet.ids, photograph.view(rng, w, h), shadow)
     if rng.random() < _HAND:
         _reached(rng, picture, ids, sheet.ledger)
@@ -220,7 +212,7 @@ def _surface(rng: np.random.Generator, ground: str, w: int, h: int, scenery: Sce
         base = rng.uniform(0.78, 0.98) * np.exp(
             rng.normal(0, 0.02, 3) - [0.02, 0.0, 0.04] * rng.uniform(0, 2, 3)
         )
-        stains = 1 - some(rng, 0, 0.12) * smooth(rng, w, h, int(rng.integers(3, 9)))
+        stains = 1 - uniform(rng, 0, 0.12) * smooth(rng, w, h, int(rng.integers(3, 9)))
         return np.asarray(np.clip(base * stains[..., None], 0, 1), np.float32)
     if ground == "screen":
         flat = np.ones(3) if rng.random() < 0.7 else rng.uniform(0.8, 1.0, 3)
@@ -229,7 +221,7 @@ def _surface(rng: np.random.Generator, ground: str, w: int, h: int, scenery: Sce
         flat = np.zeros(3) if rng.random() < 0.6 else rng.uniform(0, 0.2, 3)
         return np.asarray(np.broadcast_to(flat, (h, w, 3)), np.float32)
     tint = np.clip(rng.uniform(0.45, 1.0, 3), 0.3, 1) if ground == "coloured" else _white(rng)
-    fibre = rng.standard_normal((h // 2 + 1, w // 2 + 1), np.float32) * some(rng, 0, 0.012)
+    fibre = rng.standard_normal((h // 2 + 1, w // 2 + 1), np.float32) * uniform(rng, 0, 0.012)
     paper = tint.astype(np.float32) + np.asarray(cv2.resize(fibre, (w, h)))[..., None]
     if ground == "tile":
         paper = paper * _tiled(rng, w, h, scenery)
@@ -247,7 +239,7 @@ def _white(rng: np.random.Generator) -> npt.NDArray[np.float64]:
 def _tiled(rng: np.random.Generator, w: int, h: int, scenery: Scenery) -> Floats:
     """Paper of a tile, in some size."""
     tile = scenes.pick(rng, scenery.tiles)
-    scale = some(rng, 0.5, 1.4)
+    scale = uniform(rng, 0.5, 1.4)
     small = cv2.resize(tile, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     rows, columns = -(-h // small.shape[0]), -(-w // small.shape[1])
     tiles = np.tile(small, (rows, columns, 1))[:h, :w]
@@ -258,14 +250,14 @@ def _relief(rng: np.random.Generator, w: int, h: int, scenery: Scenery) -> Float
     """How light falls on creased paper, h×w, around 1: a real relief or folds."""
     if scenery.reliefs and rng.random() < 0.7:
         shade = scenes.cut(rng, scenes.pick(rng, scenery.reliefs), w, h, 0.5)[..., 0]
-        return np.asarray(1 + some(rng, 0.05, 0.4) * (shade - shade.mean()), np.float32)
+        return np.asarray(1 + uniform(rng, 0.05, 0.4) * (shade - shade.mean()), np.float32)
     total = np.ones((h, w), np.float32)
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     for _ in range(int(rng.integers(1, 5))):
-        angle, far = some(rng, 0, np.pi), some(rng, 0.1, 0.9)
+        angle, far = uniform(rng, 0, np.pi), uniform(rng, 0.1, 0.9)
         side = (x - far * w) * np.cos(angle) + (y - far * h) * np.sin(angle)
-        total *= 1 + some(rng, -0.12, 0.12) * np.tanh(side / 6) * np.exp(
-            -np.abs(side) / some(rng, 20, 200)
+        total *= 1 + uniform(rng, -0.12, 0.12) * np.tanh(side / 6) * np.exp(
+            -np.abs(side) / uniform(rng, 20, 200)
         )
     return total
 
@@ -279,14 +271,14 @@ def _chalkboard(rng: np.random.Generator, w: int, h: int, scenery: Scenery) -> F
     few = rng.random((max(2, h // 30), max(2, w // 120)), np.float32)
     if rng.random() < 0.5:
         few = rng.random((max(2, h // 120), max(2, w // 30)), np.float32)
-    dust = cv2.resize(few, (w, h), interpolation=cv2.INTER_CUBIC) * some(rng, 0, 0.07)
+    dust = cv2.resize(few, (w, h), interpolation=cv2.INTER_CUBIC) * uniform(rng, 0, 0.07)
     return np.asarray(np.clip(base + np.asarray(dust)[..., None], 0, 1), np.float32)
 
 
 def _rim(rng: np.random.Generator, board: Floats, ids: Ids) -> None:
     """The board's frame, and at times its tray with pens on it, over whatever is below."""
     h, w = ids.shape
-    wide = max(4, int(some(rng, 0.008, 0.035) * w))
+    wide = max(4, int(uniform(rng, 0.008, 0.035) * w))
     metals = [(0.65, 0.65, 0.66), (0.25, 0.42, 0.58), (0.12, 0.12, 0.12), (0.85, 0.85, 0.85)]
     tone = np.array(metals[int(rng.integers(len(metals)))], np.float32) * np.float32(
         rng.uniform(0.7, 1.1)
@@ -302,11 +294,11 @@ def _rim(rng: np.random.Generator, board: Floats, ids: Ids) -> None:
     if sides[3]:
         board[:, w - wide :], ids[:, w - wide :] = across[None, :, None] * tone, 0
     if rng.random() < 0.4:
-        top = h - int(some(rng, 0.03, 0.08) * h)
+        top = h - int(uniform(rng, 0.03, 0.08) * h)
         board[top:], ids[top:] = tone * 0.8, 0
         for _ in range(int(rng.integers(0, 5))):
-            x, long = int(some(rng, 0, 0.95) * w), int(some(rng, 0.04, 0.1) * w)
-            y = top + int(some(rng, 0.1, 0.6) * (h - top))
+            x, long = int(uniform(rng, 0, 0.95) * w), int(uniform(rng, 0.04, 0.1) * w)
+            y = top + int(uniform(rng, 0.1, 0.6) * (h - top))
             colour = [float(v) for v in rng.uniform(0.05, 0.9, 3)]
             cv2.line(board, (x, y), (x + long, y), colour, max(3, (h - top) // 4), cv2.LINE_AA)
 
@@ -325,23 +317,23 @@ def _stickies(rng: np.random.Generator, w: int, h: int, kind: Kind, glyphs: Glyp
     count = int(rng.integers(1, 7))
     one = rng.random() < 0.4
     tone = int(rng.integers(len(_NOTES)))
-    side = min(w, h) * some(rng, 0.28, 0.75) / np.sqrt(max(1, count - 1))
+    side = min(w, h) * uniform(rng, 0.28, 0.75) / np.sqrt(max(1, count - 1))
     taken: list[npt.NDArray[np.float64]] = []
     for _ in range(count):
-        wide, tall = side * some(rng, 0.9, 1.1), side * some(rng, 0.85, 1.05)
+        wide, tall = side * uniform(rng, 0.9, 1.1), side * uniform(rng, 0.85, 1.05)
         at = rng.uniform(0, 1, 2) * (w - wide, h - tall)
         if any((np.abs(at - other) < side * 1.08).all() for other in taken):
             continue
         taken.append(at)
         sheet = Sheet.blank((int(wide), int(tall)), rng, glyphs, PAPER, ledger)
         if rng.random() < 0.1:
-            pages.rule_paper(sheet, tall / 7)
+            rulings.rule_paper(sheet, tall / 7)
         before = len(ledger.digits)
-        kind.write(sheet, tall * some(rng, 0.2, 0.6))
+        kind.write(sheet, tall * uniform(rng, 0.2, 0.6))
         ledger.unreadable |= _overwritten(sheet, before)
         colour = np.array(_NOTES[tone if one else int(rng.integers(len(_NOTES)))])
         paper = np.clip(colour * rng.uniform(0.85, 1.05), 0, 1) * (1 - sheet.ink)
-        bent = np.linspace(some(rng, 0.75, 1.0), some(rng, 0.9, 1.08), int(tall))
+        bent = np.linspace(uniform(rng, 0.75, 1.0), uniform(rng, 0.9, 1.08), int(tall))
         note = np.asarray(paper * bent[:, None, None], np.float32)
         angle = float(np.deg2rad(rng.normal(0, 7)))
         c, s = np.cos(angle), np.sin(angle)
@@ -350,7 +342,7 @@ def _stickies(rng: np.random.Generator, w: int, h: int, kind: Kind, glyphs: Glyp
             [[c, s], [-s, c]]
         )
         quad = quad + centre + rng.normal(0, 0.02, (4, 2)) * side
-        photograph.lay(picture, ids, note, sheet.ids, quad, some(rng, 0.15, 0.55))
+        photograph.lay(picture, ids, note, sheet.ids, quad, uniform(rng, 0.15, 0.55))
     if rng.random() < _HAND:
         _reached(rng, picture, ids, ledger)
     picture *= photograph.light(rng, w, h)[..., None]

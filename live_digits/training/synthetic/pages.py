@@ -13,14 +13,25 @@ import numpy.typing as npt
 
 from live_digits.reading.classes import LETTER, MARK, SIGN
 from live_digits.training.synthetic import strokes, vocabulary
+from live_digits.training.synthetic.annotations import (
+    Extent,
+    arrow,
+    connect,
+    cross_out,
+    draw_around,
+    overlap,
+    scribbles,
+    strike_through,
+    underline,
+)
+from live_digits.training.synthetic.pens import Pen, random_pen
+from live_digits.training.synthetic.scenes import uniform
 from live_digits.training.synthetic.symbols import (
     NOTHING,
-    Pen,
     Scribe,
     Sheet,
     drawn,
     put,
-    random_pen,
     stroke,
     write_digit,
     write_shape,
@@ -34,13 +45,6 @@ _PRINT_FONTS = (cv2.FONT_HERSHEY_SIMPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HER
                 cv2.FONT_HERSHEY_TRIPLEX, cv2.FONT_HERSHEY_SCRIPT_COMPLEX)  # fmt: skip
 _MOST_GLYPHS = 200
 """Glyphs that a page of words holds at most: its time is drawn from them."""
-
-Extent = tuple[float, float, float, float]
-"""Where something stands: left, top, right, bottom, pixels of the sheet."""
-
-
-def _some(rng: np.random.Generator, low: float, high: float) -> float:
-    return float(rng.uniform(low, high))
 
 
 def _scribes(sheet: Sheet) -> list[Scribe]:
@@ -64,7 +68,7 @@ def _enough(sheet: Sheet) -> bool:
     return len(sheet.ledger.digits) + len(sheet.ledger.kinds) > _MOST_GLYPHS
 
 
-def _extent(x: float, base: float, end: float, height: float) -> Extent:
+def extent(x: float, base: float, end: float, height: float) -> Extent:
     return x, base - height, end, base
 
 
@@ -72,26 +76,26 @@ def lines(sheet: Sheet, height: float) -> None:
     """Numbers in lines."""
     width, tall = sheet.size
     rng, scribes = sheet.rng, _scribes(sheet)
-    lead = height * _some(rng, 1.25, 2.6)
-    base = _some(rng, 0.02, 0.3) * tall + height
+    lead = height * uniform(rng, 1.25, 2.6)
+    base = uniform(rng, 0.02, 0.3) * tall + height
     tilt = float(rng.normal(0, 0.02))
-    left_edge = _some(rng, 0.01, 0.25) * width
+    left_edge = uniform(rng, 0.01, 0.25) * width
     column = rng.random() < 0.35
     while base < tall - 2 and not _enough(sheet):
         scribe = _one(scribes, rng)
-        x = left_edge if column else _some(rng, 0.01, 0.3) * width
+        x = left_edge if column else uniform(rng, 0.01, 0.3) * width
         count = 1 if column else int(rng.integers(1, 5))
         for _ in range(count):
             if x > width - height * 0.6:
                 break
             text = vocabulary.figure(rng) if rng.random() < 0.2 else vocabulary.number(rng)
             x = write_text(sheet, scribe, text, x, base + tilt * x, height, tilt)
-            x += _some(rng, 0.4, 1.8) * height
+            x += uniform(rng, 0.4, 1.8) * height
         base += lead
         if rng.random() < 0.25:
-            base += lead * _some(rng, 0.2, 1)
+            base += lead * uniform(rng, 0.2, 1)
     if rng.random() < 0.1:
-        _scribbles(sheet, height, scribes[0].pen)
+        scribbles(sheet, height, scribes[0].pen)
 
 
 def scattered(sheet: Sheet, height: float) -> None:
@@ -100,16 +104,16 @@ def scattered(sheet: Sheet, height: float) -> None:
     rng, scribes = sheet.rng, _scribes(sheet)
     taken: list[tuple[float, float]] = []
     for _ in range(int(rng.integers(1, 12))):
-        x = _some(rng, 0, max(1, width - height * 0.8))
-        base = _some(rng, min(height, tall - 1), tall)
+        x = uniform(rng, 0, max(1, width - height * 0.8))
+        base = uniform(rng, min(height, tall - 1), tall)
         if any(abs(x - a) < 2.2 * height and abs(base - b) < 1.3 * height for a, b in taken):
             continue
         taken.append((x, base))
         text = vocabulary.word(rng) if rng.random() < 0.12 else vocabulary.number(rng, 3)
-        size = height * _some(rng, 0.75, 1.1)
+        size = height * uniform(rng, 0.75, 1.1)
         end = write_text(sheet, _one(scribes, rng), text, x, base, size)
         if rng.random() < 0.08:
-            _around(sheet, _extent(x, base, end, size), scribes[0].pen, height)
+            draw_around(sheet, extent(x, base, end, size), scribes[0].pen, height)
 
 
 def crowd(sheet: Sheet, height: float) -> None:
@@ -120,24 +124,24 @@ def crowd(sheet: Sheet, height: float) -> None:
     columns = int(np.clip(round(np.sqrt(count * width / tall)), 4, 22))
     rows = max(3, round(count / columns))
     w, h = width / (columns + 0.6), tall / (rows + 0.6)
-    size = min(w * _some(rng, 0.75, 1.1), h * _some(rng, 0.5, 0.8))
+    size = min(w * uniform(rng, 0.75, 1.1), h * uniform(rng, 0.5, 0.8))
     ordered = rng.random() < 0.3
     for j in range(rows):
         for i in range(columns):
             value = j % 10 if ordered else int(rng.integers(10))
             x = (i + 0.4 + float(rng.normal(0, 0.06))) * w
             base = (j + 0.5) * h + size * 0.5 + float(rng.normal(0, 0.03)) * h
-            write_digit(sheet, _one(scribes, rng), value, x, base, size * _some(rng, 0.85, 1.1))
+            write_digit(sheet, _one(scribes, rng), value, x, base, size * uniform(rng, 0.85, 1.1))
 
 
 def lone(sheet: Sheet, height: float) -> None:
     """One digit or a single number on an empty sheet."""
     width, tall = sheet.size
     rng = sheet.rng
-    size = float(np.clip(height * _some(rng, 0.8, 2.5), 14, 0.7 * tall))
+    size = float(np.clip(height * uniform(rng, 0.8, 2.5), 14, 0.7 * tall))
     text = vocabulary.number(rng, 1 if rng.random() < 0.6 else 4)
-    x = _some(rng, 0.05, 0.75) * width
-    base = _some(rng, 0.25, 0.9) * tall
+    x = uniform(rng, 0.05, 0.75) * width
+    base = uniform(rng, 0.25, 0.9) * tall
     write_text(sheet, Scribe.random(sheet), text, x, max(base, size * 1.05), size)
 
 
@@ -145,34 +149,34 @@ def large(sheet: Sheet, height: float) -> None:
     """A few large digits across the sheet."""
     width, tall = sheet.size
     rng = sheet.rng
-    size = tall * _some(rng, 0.2, 0.62)
+    size = tall * uniform(rng, 0.2, 0.62)
     scribe = Scribe.random(sheet)
     rows = max(1, int(tall / (size * 1.3)))
     for row in range(rows):
         base = (row + 0.5) * tall / rows + size / 2 + float(rng.normal(0, 0.02)) * tall
-        x = _some(rng, 0.02, 0.25) * width
+        x = uniform(rng, 0.02, 0.25) * width
         while x < width - size * 0.5:
             x = write_digit(sheet, scribe, int(rng.integers(10)), x, base, size)
-            x += _some(rng, 0.05, 0.5) * size
+            x += uniform(rng, 0.05, 0.5) * size
 
 
 def uneven(sheet: Sheet, height: float) -> None:
     """Digits of very different heights in a line."""
     width, tall = sheet.size
     rng, scribes = sheet.rng, _scribes(sheet)
-    high = min(height * _some(rng, 1.2, 3), tall * 0.5)
-    base = high * _some(rng, 1.05, 1.3)
+    high = min(height * uniform(rng, 1.2, 3), tall * 0.5)
+    base = high * uniform(rng, 1.05, 1.3)
     while base < tall and not _enough(sheet):
-        x = _some(rng, 0.02, 0.2) * width
+        x = uniform(rng, 0.02, 0.2) * width
         for _ in range(int(rng.integers(2, 10))):
             size = high * float(np.exp(rng.uniform(np.log(0.3), 0)))
-            raised = (high - size) * _some(rng, 0, 1) if rng.random() < 0.4 else 0.0
+            raised = (high - size) * uniform(rng, 0, 1) if rng.random() < 0.4 else 0.0
             if x > width - size * 0.6:
                 break
             text = vocabulary.digits(rng, int(rng.choice([1, 1, 2])))
             x = write_text(sheet, _one(scribes, rng), text, x, base - raised, size)
-            x += _some(rng, 0.02, 0.5) * high
-        base += high * _some(rng, 1.15, 1.8)
+            x += uniform(rng, 0.02, 0.5) * high
+        base += high * uniform(rng, 1.15, 1.8)
 
 
 def ones(sheet: Sheet, height: float) -> None:
@@ -184,18 +188,20 @@ def ones(sheet: Sheet, height: float) -> None:
     slant = float(np.clip(lean, -0.5, 0.8))
     pen = replace(scribe.pen, slant=slant)
     scribe = replace(scribe, pen=pen, hand=replace(scribe.hand, slant=slant))
-    base = height * _some(rng, 1.2, 2.5)
-    wide = _some(rng, 0.3, 5)
+    base = height * uniform(rng, 1.2, 2.5)
+    wide = uniform(rng, 0.3, 5)
     while base < tall and not _enough(sheet):
-        x = _some(rng, 0.02, 0.3) * width
+        x = uniform(rng, 0.02, 0.3) * width
         for _ in range(int(rng.integers(1, 9))):
             if x > width - height * 0.5:
                 break
             value = 1 if rng.random() < 0.62 else int(rng.choice([7, 4, 9, 0, 2]))
-            size = height * (_some(rng, 1.1, 1.8) if rng.random() < 0.2 else _some(rng, 0.9, 1.1))
+            size = height * (
+                uniform(rng, 1.1, 1.8) if rng.random() < 0.2 else uniform(rng, 0.9, 1.1)
+            )
             x = write_digit(sheet, scribe, value, x, base, size)
-            x += height * wide * _some(rng, 0.5, 1.3)
-        base += height * _some(rng, 1.4, 3)
+            x += height * wide * uniform(rng, 0.5, 1.3)
+        base += height * uniform(rng, 1.4, 3)
 
 
 _TOUCHING = ("00", "44", "400", "90", "70", "79", "97", "100", "10", "11", "77", "55", "20", "4490",
@@ -207,40 +213,40 @@ def touching(sheet: Sheet, height: float) -> None:
     small 0."""
     width, tall = sheet.size
     rng, scribes = sheet.rng, _scribes(sheet)
-    base = height * _some(rng, 1.2, 2.2)
-    lead = height * _some(rng, 1.5, 2.8)
+    base = height * uniform(rng, 1.2, 2.2)
+    lead = height * uniform(rng, 1.5, 2.8)
     while base < tall and not _enough(sheet):
-        x = _some(rng, 0.02, 0.25) * width
+        x = uniform(rng, 0.02, 0.25) * width
         while x < width - height * 1.2:
             scribe = _one(scribes, rng)
             number = _TOUCHING[int(rng.integers(len(_TOUCHING)))]
             text = number if rng.random() < 0.5 else vocabulary.digits(rng, int(rng.integers(2, 5)))
-            x = _run(sheet, scribe, text, x, base, height) + height * _some(rng, 0.4, 1.6)
+            x = _run(sheet, scribe, text, x, base, height) + height * uniform(rng, 0.4, 1.6)
         base += lead
 
 
 def _run(sheet: Sheet, scribe: Scribe, text: str, x: float, base: float, height: float) -> float:
     """Digits that run into each other; the x where they end."""
     rng = sheet.rng
-    closeness = _some(rng, -0.12, 0.05)
+    closeness = uniform(rng, -0.12, 0.05)
     joined = rng.random() < 0.2
     for at, character in enumerate(text):
         value = int(character)
         size, low = height, 0.0
         if value in (7, 9) and rng.random() < 0.4:
-            size, low = height * _some(rng, 1.15, 1.6), height * _some(rng, 0.1, 0.35)
+            size, low = height * uniform(rng, 1.15, 1.6), height * uniform(rng, 0.1, 0.35)
         elif value == 0 and at and rng.random() < 0.5:
-            size = height * _some(rng, 0.45, 0.8)
+            size = height * uniform(rng, 0.45, 0.8)
         begun = x
         x = write_digit(sheet, scribe, value, x, base + low, size)
         if joined and at + 1 < len(text) and rng.random() < 0.6:
-            y = base - height * _some(rng, 0.05, 0.95)
+            y = base - height * uniform(rng, 0.05, 0.95)
             thick = scribe.pen.width * height
             across = np.array([[x - 0.1 * height, y], [x + 0.12 * height, y - 0.06 * height]])
             stroke(sheet, across, thick, scribe.pen, sheet.mark(NOTHING))
             x += 0.06 * height
         tail = 0.15 * (x - begun) if low and character in "79" else 0.0
-        x += closeness * height * _some(rng, 0.5, 1.3) - tail
+        x += closeness * height * uniform(rng, 0.5, 1.3) - tail
     return x
 
 
@@ -248,12 +254,12 @@ def sums(sheet: Sheet, height: float) -> None:
     """Sums, equations, terms in brackets, fractions with a bar, exponents, columns to add up."""
     width, tall = sheet.size
     rng, scribes = sheet.rng, _scribes(sheet)
-    base = _some(rng, 0.02, 0.2) * tall + height * 1.3
-    lead = height * _some(rng, 1.5, 2.8)
-    edge = _some(rng, 0.02, 0.2) * width
+    base = uniform(rng, 0.02, 0.2) * tall + height * 1.3
+    lead = height * uniform(rng, 1.5, 2.8)
+    edge = uniform(rng, 0.02, 0.2) * width
     while base < tall and not _enough(sheet):
         scribe = _one(scribes, rng)
-        x = edge + _some(rng, 0, 0.06) * width
+        x = edge + uniform(rng, 0, 0.06) * width
         while x < width * 0.75:
             lot = rng.random()
             if lot < 0.16:
@@ -264,7 +270,7 @@ def sums(sheet: Sheet, height: float) -> None:
                 x = _column(sheet, scribe, x, base, height)
             else:
                 x = write_text(sheet, scribe, vocabulary.calculation(rng), x, base, height)
-            x += _some(rng, 0.8, 3) * height
+            x += uniform(rng, 0.8, 3) * height
             if rng.random() < 0.5:
                 break
         base += lead * (1.5 if rng.random() < 0.3 else 1)
@@ -273,8 +279,8 @@ def sums(sheet: Sheet, height: float) -> None:
 def _fraction(sheet: Sheet, scribe: Scribe, x: float, middle: float, height: float) -> float:
     """A number over another, a bar between."""
     rng = sheet.rng
-    size = height * _some(rng, 0.65, 1.0)
-    gap = size * _some(rng, 0.15, 0.35)
+    size = height * uniform(rng, 0.65, 1.0)
+    gap = size * uniform(rng, 0.15, 0.35)
     begun = x
     if rng.random() < 0.4:
         x = write_text(
@@ -299,7 +305,7 @@ def _power(sheet: Sheet, scribe: Scribe, x: float, base: float, height: float) -
     what = vocabulary.number(rng, 3) if rng.random() < 0.6 else "x"
     x = write_text(sheet, scribe, what, x, base, height)
     up = base - 0.62 * height if rng.random() < 0.8 else base + 0.2 * height
-    size = height * _some(rng, 0.4, 0.6)
+    size = height * uniform(rng, 0.4, 0.6)
     x = write_text(sheet, scribe, vocabulary.number(rng, 2), x, up, size)
     return write_text(sheet, scribe, f" = {vocabulary.number(rng, 4)}", x, base, height)
 
@@ -309,7 +315,7 @@ def _column(sheet: Sheet, scribe: Scribe, x: float, base: float, height: float) 
     rng = sheet.rng
     count = int(rng.integers(2, 5))
     end = x
-    step = height * _some(rng, 1.15, 1.5)
+    step = height * uniform(rng, 1.15, 1.5)
     right = x + 4.2 * height
     for i in range(count):
         text = vocabulary.number(rng, 4)
@@ -331,13 +337,13 @@ def table(sheet: Sheet, height: float) -> None:
     width, tall = sheet.size
     rng, scribes = sheet.rng, _scribes(sheet)
     height = min(height, 90.0)
-    w, h = height * _some(rng, 1.8, 4.5), height * _some(rng, 1.4, 2.3)
-    x0, y0 = _some(rng, 0.02, 0.15) * width, _some(rng, 0.02, 0.15) * tall
+    w, h = height * uniform(rng, 1.8, 4.5), height * uniform(rng, 1.4, 2.3)
+    x0, y0 = uniform(rng, 0.02, 0.15) * width, uniform(rng, 0.02, 0.15) * tall
     columns = int(np.clip((width - x0) / w, 1, 9))
     rows = int(np.clip((tall - y0) / h, 1, 9))
     by_hand = rng.random() < 0.45
     pen = scribes[0].pen if by_hand and rng.random() < 0.7 else random_pen(rng, sheet.medium)
-    thick = max(1.0, height * (pen.width if by_hand else _some(rng, 0.02, 0.06)))
+    thick = max(1.0, height * (pen.width if by_hand else uniform(rng, 0.02, 0.06)))
     for i in range(columns + 1):
         a, b = (x0 + i * w, y0), (x0 + i * w, y0 + rows * h)
         _frame_line(sheet, a, b, thick, pen, by_hand, height)
@@ -350,14 +356,14 @@ def table(sheet: Sheet, height: float) -> None:
             words = headed and (j == 0 or (i == 0 and rng.random() < 0.6))
             if rng.random() < 0.15:
                 continue
-            size = height * (_some(rng, 0.5, 0.7) if words else _some(rng, 0.85, 1.0))
+            size = height * (uniform(rng, 0.5, 0.7) if words else uniform(rng, 0.85, 1.0))
             text = vocabulary.word(rng)[:5] if words else vocabulary.number(rng, 3)
             room = int((w * 0.85) / (0.75 * size))
             base = y0 + (j + 0.5) * h + size * 0.5 + float(rng.normal(0, 0.06)) * h
             text = text[: max(1, room)]
             if words and len(text) < 2:
                 continue
-            at = x0 + i * w + _some(rng, 0.08, 0.25) * w
+            at = x0 + i * w + uniform(rng, 0.08, 0.25) * w
             write_text(sheet, _one(scribes, rng), text, at, base, size)
 
 
@@ -384,16 +390,16 @@ def notes(sheet: Sheet, height: float) -> None:
     width, tall = sheet.size
     rng, scribes = sheet.rng, _scribes(sheet)
     height = min(height, tall / 6, width / 10)
-    lead = height * _some(rng, 1.5, 2.4)
-    edge = _some(rng, 0.02, 0.2) * width
-    base = _some(rng, 0.03, 0.2) * tall + height * 1.2
+    lead = height * uniform(rng, 1.5, 2.4)
+    edge = uniform(rng, 0.02, 0.2) * width
+    base = uniform(rng, 0.03, 0.2) * tall + height * 1.2
     style = str(rng.choice(["numbered", "pairs", "mixed", "under"], p=[0.28, 0.25, 0.27, 0.2]))
     point = str(rng.choice(np.array([".", ")", ":", " -"])))
     budget = _MOST_GLYPHS // 2
     if rng.random() < 0.5:
         end = write_text(sheet, scribes[0], vocabulary.words(rng, 1, 2), edge, base, height * 1.2)
         if rng.random() < 0.4:
-            _underline(sheet, edge, end, base + 0.2 * height, scribes[0].pen, height)
+            underline(sheet, edge, end, base + 0.2 * height, scribes[0].pen, height)
         base += lead * 1.3
     row = 0
     while base < tall and budget > 0:
@@ -410,7 +416,7 @@ def notes(sheet: Sheet, height: float) -> None:
         else:
             end = _words(sheet, scribe, text, edge, base, height)
         if rng.random() < 0.06:
-            _around(sheet, _extent(edge, base, end, height), scribe.pen, height)
+            draw_around(sheet, extent(edge, base, end, height), scribe.pen, height)
         base += lead
 
 
@@ -467,8 +473,8 @@ def _text(sheet: Sheet, height: float, numbers: float) -> None:
     width, tall = sheet.size
     rng, scribes = sheet.rng, _scribes(sheet)
     height = min(height, tall / 5, width / 9)
-    margin, lead = _some(rng, 0.02, 0.15) * width, height * _some(rng, 1.4, 2.4)
-    base = _some(rng, 0.02, 0.2) * tall + height
+    margin, lead = uniform(rng, 0.02, 0.15) * width, height * uniform(rng, 1.4, 2.4)
+    base = uniform(rng, 0.02, 0.2) * tall + height
     scribe = scribes[0]
     budget = _MOST_GLYPHS
     while base < tall and budget > 0:
@@ -484,106 +490,34 @@ def framed(sheet: Sheet, height: float) -> None:
     width, tall = sheet.size
     rng, scribes = sheet.rng, _scribes(sheet)
     height = min(height, tall / 4)
-    base = height * _some(rng, 1.5, 2.5)
-    lead = height * _some(rng, 2.2, 3.6)
+    base = height * uniform(rng, 1.5, 2.5)
+    lead = height * uniform(rng, 2.2, 3.6)
     always = str(rng.choice(["mixed", "circle", "box"]))
     while base < tall and not _enough(sheet):
-        x = _some(rng, 0.05, 0.25) * width
+        x = uniform(rng, 0.05, 0.25) * width
         while x < width - height * 1.5:
             scribe = _one(scribes, rng)
             text = vocabulary.word(rng) if rng.random() < 0.1 else vocabulary.number(rng, 3)
             before = len(sheet.ledger.digits)
             end = write_text(sheet, scribe, text, x, base, height)
-            place = _extent(x, base, end, height)
+            place = extent(x, base, end, height)
             pen = scribe.pen if rng.random() < 0.7 else random_pen(rng, sheet.medium)
             lot = rng.random()
             if always != "mixed" or lot < 0.5:
-                _around(sheet, place, pen, height, None if always == "mixed" else always)
+                draw_around(sheet, place, pen, height, None if always == "mixed" else always)
             elif lot < 0.68:
-                _underline(sheet, x, end, base + 0.2 * height, pen, height)
+                underline(sheet, x, end, base + 0.2 * height, pen, height)
             elif lot < 0.78:
-                _strike(sheet, place, pen, height)
+                strike_through(sheet, place, pen, height)
                 sheet.ledger.unreadable.update(range(before + 1, len(sheet.ledger.digits) + 1))
             elif lot < 0.86:
-                _cross_out(sheet, place, pen, height)
-            x = end + height * _some(rng, 1.0, 2.2)
+                cross_out(sheet, place, pen, height)
+            x = end + height * uniform(rng, 1.0, 2.2)
             if rng.random() < 0.15 and x < width - 2 * height:
-                _arrow(sheet, (x - 0.6 * height, base - 0.5 * height),
+                arrow(sheet, (x - 0.6 * height, base - 0.5 * height),
                        (x + height, base - 0.5 * height), pen, height)  # fmt: skip
                 x += 1.5 * height
         base += lead
-
-
-def _around(sheet: Sheet, place: Extent, pen: Pen, height: float, shape: str | None = None) -> None:
-    """A ring or a box around something, drawn freely."""
-    rng = sheet.rng
-    x0, y0, x1, y1 = place
-    room = height * rng.uniform(0.15, 0.5, 4)
-    x0, y0, x1, y1 = x0 - room[0], y0 - room[1], x1 + room[2], y1 + room[3]
-    thick = pen.width * height * _some(rng, 0.7, 1.1)
-    if (shape or rng.choice(["circle", "box"])) == "box":
-        name = "rectangle"
-        if rng.random() < 0.2 and write_shape(sheet, name, x0, y0, (x1 - x0, y1 - y0), pen, thick):
-            return
-        corners = np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]], np.float64)
-        corners += rng.normal(0, 0.06, corners.shape) * height
-        stroke(sheet, corners, thick, pen, sheet.mark(MARK))
-        return
-    start = _some(rng, 0, 2 * np.pi)
-    turns = np.linspace(start, start + 2 * np.pi * _some(rng, 0.93, 1.12), 28)
-    wide, high = (x1 - x0) * 0.62, (y1 - y0) * 0.62
-    drift = np.linspace(1, _some(rng, 0.92, 1.1), 28)
-    ring = np.stack([np.cos(turns) * wide * drift, np.sin(turns) * high * drift], 1)
-    ring += np.array([(x0 + x1) / 2, (y0 + y1) / 2]) + rng.normal(0, 0.012, ring.shape) * height
-    stroke(sheet, strokes.smoothed(ring, 2), thick, pen, sheet.mark(MARK))
-
-
-def _underline(sheet: Sheet, x0: float, x1: float, y: float, pen: Pen, height: float) -> None:
-    """One line under something, or two."""
-    rng = sheet.rng
-    for i in range(1 if rng.random() < 0.75 else 2):
-        xs = np.linspace(x0 - _some(rng, 0, 0.3) * height, x1 + _some(rng, 0, 0.3) * height, 5)
-        ys = y + i * 0.22 * height + rng.normal(0, 0.025, 5) * height
-        stroke(sheet, np.stack([xs, ys], 1), pen.width * height, pen, sheet.mark(MARK))
-
-
-def _strike(sheet: Sheet, place: Extent, pen: Pen, height: float) -> None:
-    """One line through something."""
-    x0, _, x1, y1 = place
-    rng = sheet.rng
-    ends = np.array([[x0 - 0.15 * height, y1 - _some(rng, 0.2, 0.7) * height],
-                     [x1 + 0.15 * height, y1 - _some(rng, 0.3, 0.8) * height]])  # fmt: skip
-    stroke(sheet, ends, pen.width * height, pen, sheet.mark(MARK))
-
-
-def _cross_out(sheet: Sheet, place: Extent, pen: Pen, height: float) -> None:
-    """A scribble that hides something."""
-    x0, y0, x1, y1 = place
-    rng = sheet.rng
-    count = int(rng.integers(10, 24))
-    xs = np.linspace(x0 - 0.1 * height, x1 + 0.1 * height, count)
-    ys = np.where(np.arange(count) % 2, y0, y1) + rng.normal(0, 0.12, count) * height
-    thick = max(pen.width, 0.09) * height
-    stroke(sheet, strokes.smoothed(np.stack([xs, ys], 1), 1), thick, pen, sheet.mark(MARK))
-
-
-def _arrow(
-    sheet: Sheet, a: tuple[float, float], b: tuple[float, float], pen: Pen, height: float
-) -> None:
-    """An arrow from a to b."""
-    rng = sheet.rng
-    start, end = np.array(a, np.float64), np.array(b, np.float64)
-    along = end - start
-    side = np.array([-along[1], along[0]])
-    middle = (start + end) / 2 + side * float(rng.normal(0, 0.12))
-    shaft = strokes.smoothed(np.stack([start, middle, end]), 3)
-    back = -along / max(1.0, float(np.linalg.norm(along))) * height * _some(rng, 0.25, 0.45)
-    c, s = np.cos(0.5), np.sin(0.5)
-    head = np.stack([end + np.array([[c, -s], [s, c]]) @ back, end,
-                     end + np.array([[c, s], [-s, c]]) @ back])  # fmt: skip
-    mark, thick = sheet.mark(SIGN), pen.width * height
-    stroke(sheet, shaft, thick, pen, mark)
-    stroke(sheet, head, thick, pen, mark)
 
 
 def board(sheet: Sheet, height: float) -> None:
@@ -598,14 +532,14 @@ def board(sheet: Sheet, height: float) -> None:
     budget = _MOST_GLYPHS // 2
     for _ in range(int(rng.integers(5, 40))):
         size = height * float(np.exp(rng.uniform(np.log(0.55), np.log(1.4))))
-        x, base = _some(rng, 0.05, 0.8) * width, _some(rng, 0.1, 0.93) * tall
+        x, base = uniform(rng, 0.05, 0.8) * width, uniform(rng, 0.1, 0.93) * tall
         pen = replace(pens[int(rng.integers(len(pens)))], slant=scribe.pen.slant)
         hand = replace(scribe, pen=pen)
         rows = int(rng.choice([1, 1, 1, 2, 3]))
         text = [_board_text(rng) for _ in range(rows)]
         end = x + max(map(len, text)) * size * 0.75
         place = (x, base - size, min(end, width), base + (rows - 1) * 1.5 * size)
-        if end > width * 0.98 or place[3] > tall * 0.97 or any(_meet(place, b) for b in blocks):
+        if end > width * 0.98 or place[3] > tall * 0.97 or any(overlap(place, b) for b in blocks):
             continue
         blocks.append(place)
         for row, line in enumerate(text):
@@ -613,16 +547,16 @@ def board(sheet: Sheet, height: float) -> None:
             end = _words(sheet, hand, line, x, base + row * 1.5 * size, size)
         lot = rng.random()
         if lot < 0.16:
-            _around(sheet, place, pen, size)
+            draw_around(sheet, place, pen, size)
         elif lot < 0.26:
-            _underline(sheet, x, place[2], place[3] + 0.25 * size, pen, size)
+            underline(sheet, x, place[2], place[3] + 0.25 * size, pen, size)
         if budget < 0:
             break
     for _ in range(int(rng.integers(0, 3)) if len(blocks) > 1 else 0):
         i, j = rng.choice(len(blocks), 2, replace=False)
-        _connect(sheet, blocks[i], blocks[j], pens[-1], height)
+        connect(sheet, blocks[i], blocks[j], pens[-1], height)
     if rng.random() < 0.2:
-        x = _some(rng, 0.3, 0.7) * width
+        x = uniform(rng, 0.3, 0.7) * width
         ends = np.array([[x, 0.05 * tall], [x + float(rng.normal(0, 8)), 0.95 * tall]])
         stroke(sheet, ends, pens[-1].width * height, pens[-1], sheet.mark(MARK))
 
@@ -638,47 +572,19 @@ def _board_text(rng: np.random.Generator) -> str:
     return f"{vocabulary.words(rng, 1, 1)} {vocabulary.figure(rng)}"
 
 
-def _meet(a: Extent, b: Extent) -> bool:
-    room = 14
-    return (a[0] < b[2] + room and b[0] < a[2] + room
-            and a[1] < b[3] + room and b[1] < a[3] + room)  # fmt: skip
-
-
-def _connect(sheet: Sheet, a: Extent, b: Extent, pen: Pen, height: float) -> None:
-    """An arrow from one block of text to another."""
-    ends = [((p[0] + p[2]) / 2, (p[1] + p[3]) / 2) for p in (a, b)]
-    start, end = (np.array(p) for p in ends)
-    along = end - start
-    reach = [_reach(p, along) for p in (a, b)]
-    if sum(reach) > 0.85:
-        return
-    first, last = start + along * (reach[0] + 0.05), end - along * (reach[1] + 0.05)
-    _arrow(sheet, (first[0], first[1]), (last[0], last[1]), pen, height)
-
-
-def _reach(place: Extent, along: npt.NDArray[np.float64]) -> float:
-    """How far out of the middle of a place its edge is, in lengths of a step `along`."""
-    half = (place[2] - place[0]) / 2, (place[3] - place[1]) / 2
-    return (
-        min(abs(h / step) for h, step in zip(half, along, strict=True) if step)
-        if any(along)
-        else 1.0
-    )
-
-
 def note(sheet: Sheet, height: float) -> None:
     """A small sheet with one to three numbers or words."""
     width, tall = sheet.size
     rng, scribe = sheet.rng, Scribe.random(sheet)
     rows = int(rng.integers(1, 4))
-    size = min(tall / (rows * 1.5 + 0.3), height) * _some(rng, 0.7, 1.0)
+    size = min(tall / (rows * 1.5 + 0.3), height) * uniform(rng, 0.7, 1.0)
     base = (tall - rows * 1.5 * size) / 2 + 1.2 * size
     for _ in range(rows):
         lot = rng.random()
         text = vocabulary.word(rng) if lot < 0.3 else vocabulary.figure(rng)
         text = vocabulary.number(rng, 3) if lot > 0.75 else text
         small = min(size, 0.9 * width / (0.75 * max(2, len(text))))
-        x = max(2.0, (width - len(text) * small * 0.72) * _some(rng, 0.2, 0.6))
+        x = max(2.0, (width - len(text) * small * 0.72) * uniform(rng, 0.2, 0.6))
         write_text(sheet, scribe, text, x, base, small)
         base += 1.5 * size
 
@@ -688,8 +594,11 @@ def numerals(sheet: Sheet, height: float) -> None:
     width, tall = sheet.size
     rng, scribe = sheet.rng, Scribe.random(sheet)
     height = min(height, tall / 5, width / 8)
-    lead = height * _some(rng, 1.4, 2.4)
-    base, edge = _some(rng, 0.02, 0.2) * tall + height * 1.1, _some(rng, 0.02, 0.2) * width
+    lead = height * uniform(rng, 1.4, 2.4)
+    base, edge = (
+        uniform(rng, 0.02, 0.2) * tall + height * 1.1,
+        uniform(rng, 0.02, 0.2) * width,
+    )
     counted, down, beside = rng.random() < 0.25, rng.random() < 0.4, rng.random() < 0.4
     while base < tall and not _enough(sheet):
         x = edge
@@ -699,9 +608,9 @@ def numerals(sheet: Sheet, height: float) -> None:
             else:
                 x = write_text(sheet, scribe, text, x, base, height, kind=LETTER)
             if beside and (down or rng.random() < 0.3):
-                x += height * _some(rng, 0.8, 2)
+                x += height * uniform(rng, 0.8, 2)
                 x = write_text(sheet, scribe, vocabulary.number(rng, 3), x, base, height)
-            x += height * _some(rng, 0.7, 2.0)
+            x += height * uniform(rng, 0.7, 2.0)
             if down or x > width - height:
                 break
         base += lead
@@ -710,7 +619,7 @@ def numerals(sheet: Sheet, height: float) -> None:
 def _tally(sheet: Sheet, scribe: Scribe, x: float, base: float, height: float) -> float:
     """Four upright strokes and one across; the x where they end."""
     rng, pen = sheet.rng, scribe.pen
-    thick, step = pen.width * height, height * _some(rng, 0.18, 0.35)
+    thick, step = pen.width * height, height * uniform(rng, 0.18, 0.35)
     mark = sheet.mark(MARK)
     for i in range(4):
         at = x + i * step
@@ -732,7 +641,7 @@ def printed(sheet: Sheet, height: float) -> None:
         return
     font = _PRINT_FONTS[int(rng.integers(len(_PRINT_FONTS)))]
     size = height / 22
-    thick = max(1, round(size * _some(rng, 1.0, 2.6)))
+    thick = max(1, round(size * uniform(rng, 1.0, 2.6)))
     base = height * 1.6
     while base < tall and not _enough(sheet):
         x = height
@@ -747,7 +656,7 @@ def printed(sheet: Sheet, height: float) -> None:
             kind = LETTER if character.isalpha() else SIGN
             put(sheet, drawn(line), x, base - h, pen, sheet.mark(kind))
             x += w + 0.05 * height
-        base += height * _some(rng, 1.5, 3)
+        base += height * uniform(rng, 1.5, 3)
 
 
 def mess(sheet: Sheet, height: float) -> None:
@@ -755,79 +664,22 @@ def mess(sheet: Sheet, height: float) -> None:
     width, tall = sheet.size
     rng = sheet.rng
     pen = random_pen(rng, sheet.medium)
-    _scribbles(sheet, height, pen)
+    scribbles(sheet, height, pen)
     for _ in range(int(rng.integers(1, 9))):
         name = str(rng.choice(["other", "triangle", "rectangle"], p=[0.6, 0.2, 0.2]))
-        side = height * _some(rng, 0.6, 3)
-        x, y = _some(rng, 0, 0.9) * width, _some(rng, 0, 0.9) * tall
-        size = side, side * _some(rng, 0.6, 1.4)
+        side = height * uniform(rng, 0.6, 3)
+        x, y = uniform(rng, 0, 0.9) * width, uniform(rng, 0, 0.9) * tall
+        size = side, side * uniform(rng, 0.6, 1.4)
         kind = NOTHING if name == "other" and max(size) < 1.4 * height else MARK
         write_shape(sheet, name, x, y, size, pen, pen.width * height, kind)
     if rng.random() < 0.5:
         scribe = Scribe.random(sheet, pen)
-        x, base = _some(rng, 0.05, 0.7) * width, _some(rng, 0.3, 0.9) * tall
+        x, base = uniform(rng, 0.05, 0.7) * width, uniform(rng, 0.3, 0.9) * tall
         write_text(sheet, scribe, vocabulary.number(rng, 4), x, base, height)
-
-
-def _scribbles(sheet: Sheet, height: float, pen: Pen) -> None:
-    """Pen strokes that mean nothing, arcs and waves."""
-    rng = sheet.rng
-    for _ in range(int(rng.integers(1, 6))):
-        count = int(rng.integers(2, 14))
-        start = rng.uniform(0, 1, 2) * sheet.size
-        steps = rng.normal(0, height * _some(rng, 0.3, 1.5), (count, 2))
-        if rng.random() < 0.3:
-            steps[:, 1] *= 0.04
-        upright = count < 4 and abs(steps[:, 1]).sum() > 1.2 * abs(steps[:, 0]).sum()
-        points = strokes.smoothed(start + np.cumsum(steps, axis=0), 2)
-        mark = sheet.mark(NOTHING if upright else MARK)
-        stroke(sheet, points, max(1.0, pen.width * height), pen, mark)
 
 
 def empty(sheet: Sheet, height: float) -> None:
     """Nothing."""
-
-
-def rule_paper(sheet: Sheet, height: float) -> None:
-    """What the paper came with: lines, squares, a margin."""
-    rng = sheet.rng
-    width, tall = sheet.size
-    kind = str(rng.choice(["lines", "squares", "dots"], p=[0.5, 0.45, 0.05]))
-    strength = _some(rng, 0.1, 0.6)
-    tint = np.array([0.35, 0.6, 0.8]) if rng.random() < 0.6 else np.full(3, 0.7)
-    b, g, r = (float(v) for v in np.clip(tint + rng.normal(0, 0.06, 3), 0.05, 0.95))
-    pen = Pen((b, g, r), 0.05, strength, 0.0, 0.0)
-    step = max(9.0, height * _some(rng, 0.5 if kind == "lines" else 0.3, 1.7))
-    thick = max(1, min(5, round(step * _some(rng, 0.015, 0.06))))
-    lean = float(rng.normal(0, 0.01))
-    if kind == "dots":
-        _dots(sheet, step, pen)
-        return
-    for at in np.arange(_some(rng, 0, step), tall, step):
-        _ruling(sheet, (0, at), (width, at + lean * width), thick, pen)
-    if kind == "squares":
-        for at in np.arange(_some(rng, 0, step), width, step):
-            _ruling(sheet, (at, 0), (at - lean * tall, tall), thick, pen)
-    elif rng.random() < 0.3:
-        red = Pen((0.7, 0.7, 0.2), 0.05, strength, 0.0, 0.0)
-        x = _some(rng, 0.03, 0.25) * width
-        _ruling(sheet, (x, 0), (x, tall), thick, red)
-
-
-def _ruling(
-    sheet: Sheet, a: tuple[float, float], b: tuple[float, float], thick: int, pen: Pen
-) -> None:
-    """A straight line of no id: rulings are paper."""
-    stroke(sheet, np.array([a, b], np.float64), thick, pen, 0)
-
-
-def _dots(sheet: Sheet, step: float, pen: Pen) -> None:
-    width, tall = sheet.size
-    dot = np.zeros((5, 5), np.float32)
-    dot[1:4, 1:4] = 1
-    for y in np.arange(step / 2, tall, step):
-        for x in np.arange(step / 2, width, step):
-            put(sheet, dot, float(x), float(y), pen, 0)
 
 
 def ghosts(sheet: Sheet, height: float) -> npt.NDArray[np.float32]:
@@ -839,6 +691,6 @@ def ghosts(sheet: Sheet, height: float) -> npt.NDArray[np.float32]:
     old.faded = True
     board(old, height)
     smeared = cv2.blur(old.ink, (int(rng.integers(5, 40)), int(rng.integers(1, 6))))
-    left = _some(rng, 0.04, 0.16) * old.ink + _some(rng, 0.05, 0.25) * np.asarray(smeared)
+    left = uniform(rng, 0.04, 0.16) * old.ink + uniform(rng, 0.05, 0.25) * np.asarray(smeared)
     sheet.ids[old.ids > 0] = old.ids[old.ids > 0]
     return np.asarray(left, np.float32)

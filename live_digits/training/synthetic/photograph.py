@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from live_digits.core.geometry import Box
 from live_digits.core.types import Floats, Image
-from live_digits.training.synthetic.scenes import smooth, some
+from live_digits.training.synthetic.scenes import smooth, uniform
 from live_digits.training.synthetic.symbols import OTHER, Ids
 
 Quad = npt.NDArray[np.float64]
@@ -50,10 +50,10 @@ def view(rng: np.random.Generator, w: int, h: int) -> Quad:
 def _tilted(rng: np.random.Generator, flat: Quad, w: int) -> Quad:
     """The corners of a plane that leans away, seen from about its own width."""
     x, y = np.deg2rad(rng.uniform(15, 48, 2) * rng.choice([-1, 1], 2) * rng.permutation([1, 0.35]))
-    far = w * some(rng, 1.1, 2.2)
+    far = w * uniform(rng, 1.1, 2.2)
     depth = flat[:, 0] * np.sin(y) + flat[:, 1] * np.sin(x)
     seen = np.stack([flat[:, 0] * np.cos(y), flat[:, 1] * np.cos(x)], 1)
-    return np.asarray(seen * (far / (far + depth))[:, None] * some(rng, 1.0, 1.25), np.float64)
+    return np.asarray(seen * (far / (far + depth))[:, None] * uniform(rng, 1.0, 1.25), np.float64)
 
 
 def lay(
@@ -88,17 +88,17 @@ def lay(
 
 def light(rng: np.random.Generator, w: int, h: int, calm: bool = False) -> Floats:
     """How much light falls where, float32 h×w: fall-off, soft or sharp shadows, a lamp's spot."""
-    lit = 1 - some(rng, 0, 0.15 if calm else 0.45) * smooth(rng, w, h, 2)
+    lit = 1 - uniform(rng, 0, 0.15 if calm else 0.45) * smooth(rng, w, h, 2)
     if rng.random() < (0.1 if calm else 0.35):
         x, y = np.meshgrid(np.linspace(-1, 1, w, dtype=np.float32),
                            np.linspace(-1, 1, h, dtype=np.float32))  # fmt: skip
-        angle = some(rng, 0, 2 * np.pi)
-        far = np.cos(angle) * x + np.sin(angle) * y - some(rng, -0.7, 0.7)
-        far += some(rng, 0, 0.3) * (smooth(rng, w, h, 4) - 0.5)
+        angle = uniform(rng, 0, 2 * np.pi)
+        far = np.cos(angle) * x + np.sin(angle) * y - uniform(rng, -0.7, 0.7)
+        far += uniform(rng, 0, 0.3) * (smooth(rng, w, h, 4) - 0.5)
         soft = float(np.exp(rng.uniform(np.log(0.02), np.log(0.5))))
-        lit = lit * (1 - some(rng, 0.1, 0.55) / (1 + np.exp(-far / soft)))
+        lit = lit * (1 - uniform(rng, 0.1, 0.55) / (1 + np.exp(-far / soft)))
     if rng.random() < 0.1:
-        lit = lit + _spot(rng, w, h, some(rng, 0.1, 0.4)) * some(rng, 0.1, 0.5)
+        lit = lit + _spot(rng, w, h, uniform(rng, 0.1, 0.4)) * uniform(rng, 0.1, 0.5)
     return np.asarray(lit, np.float32)
 
 
@@ -107,10 +107,10 @@ def _spot(rng: np.random.Generator, w: int, h: int, size: float) -> Floats:
     few = 4
     spot = np.zeros((h // few + 1, w // few + 1), np.float32)
     centre, radius = rng.uniform(0, 1, 2) * (w, h) / few, max(2.0, size * w / few)
-    axes = (int(radius), max(1, int(radius * some(rng, 0.2, 1.0))))
-    at, turn = (int(centre[0]), int(centre[1])), some(rng, 0, 180)
+    axes = (int(radius), max(1, int(radius * uniform(rng, 0.2, 1.0))))
+    at, turn = (int(centre[0]), int(centre[1])), uniform(rng, 0, 180)
     cv2.ellipse(spot, at, axes, turn, 0, 360, 1.0, cv2.FILLED)
-    soft = cv2.GaussianBlur(spot, (0, 0), max(0.8, radius * some(rng, 0.15, 0.6)))
+    soft = cv2.GaussianBlur(spot, (0, 0), max(0.8, radius * uniform(rng, 0.15, 0.6)))
     return np.asarray(cv2.resize(np.asarray(soft), (w, h)), np.float32)
 
 
@@ -118,7 +118,7 @@ def glare(rng: np.random.Generator, w: int, h: int) -> Floats:
     """What a glossy ground mirrors, added to what it shows, float32 h×w: lamps and windows."""
     total = np.zeros((h, w), np.float32)
     for _ in range(int(rng.integers(1, 4))):
-        total += _spot(rng, w, h, some(rng, 0.02, 0.16)) * some(rng, 0.15, 1.3)
+        total += _spot(rng, w, h, uniform(rng, 0.02, 0.16)) * uniform(rng, 0.15, 1.3)
     return total
 
 
@@ -136,12 +136,12 @@ def camera(picture: Floats, rng: np.random.Generator, mild: bool = False) -> Ima
     picture = _lens(picture, rng)
     amount = float(np.exp(rng.uniform(np.log(0.002), np.log(0.03))))
     if rng.random() < 0.08 and not mild:
-        picture, amount = picture * some(rng, 0.35, 0.7), some(rng, 0.012, 0.035)
+        picture, amount = picture * uniform(rng, 0.35, 0.7), uniform(rng, 0.012, 0.035)
     picture = _grainy(picture, rng, amount)
     if rng.random() < 0.3:
-        radius = some(rng, 0.8, 2.5)
+        radius = uniform(rng, 0.8, 2.5)
         soft = np.asarray(cv2.GaussianBlur(picture, (0, 0), radius))
-        picture = picture + some(rng, 0.3, 1.5) * (picture - soft)
+        picture = picture + uniform(rng, 0.3, 1.5) * (picture - soft)
     picture = np.clip(picture, 0, 1) ** np.float32(np.exp(rng.normal(0, 0.18)))
     image = np.asarray(np.rint(picture * 255), np.uint8)
     if rng.random() < 0.8:
@@ -156,16 +156,16 @@ def _exposure(rng: np.random.Generator, picture: Floats) -> float:
     lot = rng.random()
     if lot < 0.72:
         bright = float(np.percentile(picture[::8, ::8, 1], rng.uniform(70, 98)))
-        return min(_MOST_GAIN, some(rng, 0.55, 0.95) / max(0.1, bright))
+        return min(_MOST_GAIN, uniform(rng, 0.55, 0.95) / max(0.1, bright))
     if lot < 0.92:
-        return some(rng, 0.6, 1.08)
-    return some(rng, 0.4, 0.65) if lot < 0.97 else some(rng, 1.1, 1.6)
+        return uniform(rng, 0.6, 1.08)
+    return uniform(rng, 0.4, 0.65) if lot < 0.97 else uniform(rng, 1.1, 1.6)
 
 
 def _vignette(rng: np.random.Generator, w: int, h: int) -> Floats:
     x = np.linspace(-1, 1, w, dtype=np.float32) ** 2
     y = np.linspace(-1, 1, h, dtype=np.float32) ** 2
-    return np.asarray(1 - some(rng, 0.05, 0.45) * (x[None, :] + y[:, None]) / 2, np.float32)
+    return np.asarray(1 - uniform(rng, 0.05, 0.45) * (x[None, :] + y[:, None]) / 2, np.float32)
 
 
 def _lens(picture: Floats, rng: np.random.Generator) -> Floats:
@@ -186,7 +186,7 @@ def _lens(picture: Floats, rng: np.random.Generator) -> Floats:
         cv2.line(kernel, (length // 2, length // 2), (int(end[0]), int(end[1])), 1.0, 1)
         picture = np.asarray(cv2.filter2D(picture, -1, kernel / max(kernel.sum(), 1)), np.float32)
     if rng.random() < 0.15:
-        share = some(rng, 0.5, 0.9)
+        share = uniform(rng, 0.5, 0.9)
         few = cv2.resize(picture, None, fx=share, fy=share, interpolation=cv2.INTER_AREA)
         picture = np.asarray(cv2.resize(few, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
     return picture

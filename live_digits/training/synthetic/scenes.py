@@ -28,7 +28,7 @@ class PictureError(LiveDigitsError):
     """A picture of a scenery that cannot be read."""
 
 
-def some(rng: np.random.Generator, low: float, high: float) -> float:
+def uniform(rng: np.random.Generator, low: float, high: float) -> float:
     """A number between two."""
     return float(rng.uniform(low, high))
 
@@ -59,7 +59,7 @@ def cut(
     tall, wide = image.shape[:2]
     best, quiet = None, 1e9
     for _ in range(6 if calm else 1):
-        share = some(rng, least, 1.0)
+        share = uniform(rng, least, 1.0)
         scale = min(wide / w, tall / h) * share
         cw, ch = max(2, int(w * scale)), max(2, int(h * scale))
         x, y = int(rng.integers(0, wide - cw + 1)), int(rng.integers(0, tall - ch + 1))
@@ -88,7 +88,7 @@ def desk(rng: np.random.Generator, w: int, h: int) -> Floats:
     if rng.random() < 0.5:
         stretched = stretched.T.copy()
     grain = cv2.resize(stretched, (w, h), interpolation=cv2.INTER_LINEAR)
-    deep = some(rng, 0, 0.35)
+    deep = uniform(rng, 0, 0.35)
     surface = base.astype(np.float32) * (1 - deep * np.asarray(grain))[..., None]
     return np.asarray(np.clip(surface, 0.01, 1), np.float32)
 
@@ -113,13 +113,13 @@ def room(rng: np.random.Generator, w: int, h: int) -> Floats:
     else:
         view = np.asarray(np.rint(desk(rng, w, h) * 255), np.uint8)
         if rng.random() < 0.5:
-            line = int(some(rng, 0.3, 0.8) * h)
+            line = int(uniform(rng, 0.3, 0.8) * h)
             view[line:] = np.rint(desk(rng, w, h - line) * 255)
     view = np.ascontiguousarray(view)
     things = (_shelf, _cable, _keyboard, _screen, _boxes, _face, _plant, _cup)
     for _ in range(int(rng.integers(1, 6))):
         things[int(rng.integers(len(things)))](rng, view)
-    soft = cv2.GaussianBlur(view, (0, 0), some(rng, 0.4, 3.0))
+    soft = cv2.GaussianBlur(view, (0, 0), uniform(rng, 0.4, 3.0))
     return np.asarray(soft / np.float32(255), np.float32)
 
 
@@ -143,7 +143,7 @@ def _stripes(rng: np.random.Generator, w: int, h: int) -> Image:
     step = int(rng.integers(6, 80))
     a, b = np.array(_colour(rng)), np.array(_colour(rng))
     along = np.arange(h if rng.random() < 0.5 else w)
-    share = np.clip(np.sin(2 * np.pi * along / step) * some(rng, 1, 6) / 2 + 0.5, 0, 1)
+    share = np.clip(np.sin(2 * np.pi * along / step) * uniform(rng, 1, 6) / 2 + 0.5, 0, 1)
     wave = share[:, None] if len(along) == h else share[None, :]
     return np.asarray(np.broadcast_to((a + (b - a) * wave[..., None]), (h, w, 3)), np.uint8)
 
@@ -165,36 +165,36 @@ def _leaves(rng: np.random.Generator, w: int, h: int) -> Image:
     """Leaves before something dark."""
     view = np.full((h, w, 3), _colour(rng, 10, 90), np.uint8)
     for _ in range(int(rng.integers(30, 140))):
-        _leaf(rng, view, rng.uniform(0, 1, 2) * (w, h), some(rng, 8, 60))
+        _leaf(rng, view, rng.uniform(0, 1, 2) * (w, h), uniform(rng, 8, 60))
     return view
 
 
 def _leaf(rng: np.random.Generator, view: Image, at: Point, size: float) -> None:
-    shade = some(rng, 40, 200)
-    colour = (int(shade * 0.35), int(shade), int(shade * some(rng, 0.3, 0.8)))
-    axes = (max(2, int(size)), max(1, int(size * some(rng, 0.2, 0.5))))
+    shade = uniform(rng, 40, 200)
+    colour = (int(shade * 0.35), int(shade), int(shade * uniform(rng, 0.3, 0.8)))
+    axes = (max(2, int(size)), max(1, int(size * uniform(rng, 0.2, 0.5))))
     centre = (int(at[0]), int(at[1]))
-    cv2.ellipse(view, centre, axes, some(rng, 0, 180), 0, 360, colour, cv2.FILLED, cv2.LINE_AA)
+    cv2.ellipse(view, centre, axes, uniform(rng, 0, 180), 0, 360, colour, cv2.FILLED, cv2.LINE_AA)
 
 
 def _place(rng: np.random.Generator, view: Image, w: float, h: float) -> tuple[int, int, int, int]:
     """A rectangle of some size somewhere in the picture, partly outside at times."""
     tall, wide = view.shape[:2]
-    x = int(some(rng, -0.3 * w, max(-0.3 * w, wide - 0.6 * w)))
-    y = int(some(rng, -0.3 * h, max(-0.3 * h, tall - 0.6 * h)))
+    x = int(uniform(rng, -0.3 * w, max(-0.3 * w, wide - 0.6 * w)))
+    y = int(uniform(rng, -0.3 * h, max(-0.3 * h, tall - 0.6 * h)))
     return x, y, x + int(w), y + int(h)
 
 
 def _shelf(rng: np.random.Generator, view: Image) -> None:
     """Books on a shelf."""
     tall, wide = view.shape[:2]
-    h = some(rng, 0.12, 0.4) * tall
-    x0, y0, x1, y1 = _place(rng, view, some(rng, 0.3, 1.0) * wide, h)
+    h = uniform(rng, 0.12, 0.4) * tall
+    x0, y0, x1, y1 = _place(rng, view, uniform(rng, 0.3, 1.0) * wide, h)
     cv2.rectangle(view, (x0, y1), (x1, y1 + max(3, int(h * 0.06))), _colour(rng), cv2.FILLED)
     x = x0
     while x < x1:
-        thick = max(3, int(h * some(rng, 0.06, 0.22)))
-        top = y0 + int(h * some(rng, 0, 0.3))
+        thick = max(3, int(h * uniform(rng, 0.06, 0.22)))
+        top = y0 + int(h * uniform(rng, 0, 0.3))
         cv2.rectangle(view, (x, top), (x + thick, y1), _colour(rng), cv2.FILLED)
         if rng.random() < 0.5:
             size = max(0.3, thick / 60)
@@ -226,7 +226,7 @@ def _cable(rng: np.random.Generator, view: Image) -> None:
 def _keyboard(rng: np.random.Generator, view: Image) -> None:
     """Keys in rows."""
     tall, wide = view.shape[:2]
-    key = some(rng, 12, 50)
+    key = uniform(rng, 12, 50)
     x0, y0, x1, y1 = _place(rng, view, key * 14, key * 5)
     case, cap = _colour(rng, 20, 200), _colour(rng, 10, 230)
     cv2.rectangle(view, (x0, y0), (x1, y1), case, cv2.FILLED)
@@ -245,14 +245,14 @@ def _keyboard(rng: np.random.Generator, view: Image) -> None:
 def _screen(rng: np.random.Generator, view: Image) -> None:
     """A screen or a poster with lines of text and a frame."""
     wide = view.shape[1]
-    w = some(rng, 0.15, 0.5) * wide
-    x0, y0, x1, y1 = _place(rng, view, w, w * some(rng, 0.5, 1.3))
+    w = uniform(rng, 0.15, 0.5) * wide
+    x0, y0, x1, y1 = _place(rng, view, w, w * uniform(rng, 0.5, 1.3))
     dark = rng.random() < 0.5
     cv2.rectangle(view, (x0 - 6, y0 - 6), (x1 + 6, y1 + 6), _colour(rng, 5, 60), cv2.FILLED)
     ground = _colour(rng, 5, 50) if dark else _colour(rng, 200, 245)
     cv2.rectangle(view, (x0, y0), (x1, y1), ground, cv2.FILLED)
     ink = _colour(rng, 150, 250) if dark else _colour(rng, 5, 80)
-    size = some(rng, 0.3, 0.9)
+    size = uniform(rng, 0.3, 0.9)
     for y in range(y0 + int(30 * size), y1 - 4, int(34 * size)):
         x = x0 + 6
         while x < x1 - 60 * size:
@@ -267,7 +267,7 @@ def _boxes(rng: np.random.Generator, view: Image) -> None:
     """Boxes, windows, doors, pictures: rectangles."""
     tall, wide = view.shape[:2]
     for _ in range(int(rng.integers(1, 5))):
-        w, h = some(rng, 0.05, 0.4) * wide, some(rng, 0.05, 0.5) * tall
+        w, h = uniform(rng, 0.05, 0.4) * wide, uniform(rng, 0.05, 0.5) * tall
         x0, y0, x1, y1 = _place(rng, view, w, h)
         cv2.rectangle(view, (x0, y0), (x1, y1), _colour(rng), cv2.FILLED)
         if rng.random() < 0.5:
@@ -283,8 +283,8 @@ def _face(rng: np.random.Generator, view: Image) -> None:
     """Somebody's head and shoulders."""
     tall, wide = view.shape[:2]
     skin = np.array(_SKINS[int(rng.integers(len(_SKINS)))]) * rng.uniform(0.7, 1.1)
-    size = some(rng, 0.1, 0.3) * tall
-    x, y = int(some(rng, 0, 1) * wide), int(some(rng, 0.1, 0.7) * tall)
+    size = uniform(rng, 0.1, 0.3) * tall
+    x, y = int(uniform(rng, 0, 1) * wide), int(uniform(rng, 0.1, 0.7) * tall)
     shirt = (x, int(y + size * 2.3))
     axes = (int(size * 1.7), int(size * 1.3))
     cv2.ellipse(view, shirt, axes, 0, 0, 360, _colour(rng), cv2.FILLED, cv2.LINE_AA)
@@ -312,16 +312,16 @@ def _plant(rng: np.random.Generator, view: Image) -> None:
     tall, wide = view.shape[:2]
     at = rng.uniform(0, 1, 2) * (wide, tall)
     for _ in range(int(rng.integers(6, 24))):
-        _leaf(rng, view, at + rng.normal(0, 40, 2), some(rng, 10, 50))
+        _leaf(rng, view, at + rng.normal(0, 40, 2), uniform(rng, 10, 50))
 
 
 def _cup(rng: np.random.Generator, view: Image) -> None:
     """Pens, a cup, a mouse: round and long things."""
     tall, wide = view.shape[:2]
-    x, y = int(some(rng, 0, wide)), int(some(rng, 0, tall))
+    x, y = int(uniform(rng, 0, wide)), int(uniform(rng, 0, tall))
     if rng.random() < 0.5:
         axes = (int(rng.integers(15, 70)), int(rng.integers(12, 60)))
-        turn = some(rng, 0, 180)
+        turn = uniform(rng, 0, 180)
         cv2.ellipse(view, (x, y), axes, turn, 0, 360, _colour(rng), cv2.FILLED, cv2.LINE_AA)
         return
     along = rng.normal(0, 110, 2)
@@ -333,17 +333,17 @@ def hand(rng: np.random.Generator, w: int, h: int) -> tuple[Floats, Floats]:
     """A hand that reaches into the picture from an edge: its colour float32 h×w×3, 0…1, and where
     it is, h×w."""
     mask = np.zeros((h, w), np.uint8)
-    size = some(rng, 0.14, 0.36) * min(w, h)
+    size = uniform(rng, 0.14, 0.36) * min(w, h)
     edge = int(rng.integers(4))
-    along = some(rng, 0.1, 0.9)
+    along = uniform(rng, 0.1, 0.9)
     wrist = np.array([(along * w, 0), (along * w, h), (0, along * h), (w, along * h)][edge])
     inward = np.array([(0, 1), (0, -1), (1, 0), (-1, 0)][edge], float)
     side = np.array([-inward[1], inward[0]])
-    palm = wrist + inward * size * some(rng, -0.1, 0.7)
+    palm = wrist + inward * size * uniform(rng, -0.1, 0.7)
     _limb(mask, wrist - inward * size, palm, size * 0.85)
     for i in range(4):
         root = palm + side * (i - 1.5) * size * 0.27 + inward * size * 0.25
-        tip = root + (inward + side * (i - 1.5) * some(rng, 0.02, 0.16)) * size * some(
+        tip = root + (inward + side * (i - 1.5) * uniform(rng, 0.02, 0.16)) * size * uniform(
             rng, 0.5, 1.1
         )
         _limb(mask, root, tip, size * 0.26)
@@ -352,7 +352,7 @@ def hand(rng: np.random.Generator, w: int, h: int) -> tuple[Floats, Floats]:
     skin = np.array(_SKINS[int(rng.integers(len(_SKINS)))], np.float32) / 255
     depth = np.asarray(cv2.GaussianBlur(mask, (0, 0), size * 0.12), np.float32) / 255
     shade = 0.45 + 0.6 * depth + 0.12 * (smooth(rng, w, h, 12) - 0.5)
-    colour = np.clip(shade, 0, 1.1)[..., None] * skin * some(rng, 0.7, 1.15)
+    colour = np.clip(shade, 0, 1.1)[..., None] * skin * uniform(rng, 0.7, 1.15)
     soft = np.asarray(cv2.GaussianBlur(mask, (0, 0), 1.2) / np.float32(255), np.float32)
     return np.asarray(colour, np.float32), soft
 
